@@ -1,0 +1,35 @@
+//! `MailDomainClaim`: which namespace holds a domain.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// Who holds a domain. The name of the object is the domain, so that the API server decides races: creating it is
+/// the lock. A claim covers its subtree less deeper claims.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "maildomain.dev",
+    version = "v1alpha1",
+    kind = "MailDomainClaim",
+    plural = "maildomainclaims",
+    derive = "PartialEq",
+    printcolumn(name = "Namespace", type_ = "string", json_path = ".spec.holder.namespace"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MailDomainClaimSpec {
+    /// The namespace that may publish under the domain.
+    pub holder: ClaimHolder,
+}
+
+/// A namespace, this very one and not a later one of the same name.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimHolder {
+    /// Name of the namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Its UID. Absent in a claim that an administrator made for a namespace of any life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: Option<String>,
+}

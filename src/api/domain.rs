@@ -1,0 +1,369 @@
+//! `MailDomain`: what a user declares about one domain that sends mail.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{MailDomainStatus, Sender};
+
+/// Pattern of a host or domain name: lower-case A-labels, at least two (RFC 1123 section 2.1, RFC 5890).
+pub(super) const HOST_PATTERN: &str =
+    r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+/// Pattern of a list key: a DNS label.
+pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
+/// One domain that sends mail: its hosts, its senders, its policies. The operator makes the keys, publishes every
+/// record, asks the world whether it sees them, and writes the answer into status.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "maildomain.dev",
+    version = "v1alpha1",
+    kind = "MailDomain",
+    plural = "maildomains",
+    shortname = "mdom",
+    category = "mail",
+    namespaced,
+    status = "MailDomainStatus",
+    derive = "PartialEq",
+    selectable = ".spec.domain",
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Records", type_ = "integer", json_path = ".status.summary.records"),
+    printcolumn(name = "Verified", type_ = "integer", json_path = ".status.summary.verified"),
+    printcolumn(name = "Findings", type_ = "integer", json_path = ".status.summary.findings"),
+    printcolumn(
+        name = "Policy",
+        type_ = "string",
+        json_path = ".spec.dmarc.policy",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.senders) || self.senders.all(s, !has(s.hosts) || s.hosts.all(h, has(self.hosts) && self.hosts.exists(d, d.name == h)))")
+        .message("spec.senders[].hosts must name entries of spec.hosts; declare the host there first"),
+)]
+pub struct MailDomainSpec {
+    /// The domain in the From header (RFC 5322), also the default for the DKIM `d=` and the Return-Path. Lower-case
+    /// A-label. Immutable: another domain is another MailDomain.
+    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.domain is immutable; create another MailDomain for another domain"))]
+    pub domain: String,
+
+    /// Where and how records are published. Without it nothing is published: see `publishing.providerRefs`.
+    #[serde(default)]
+    pub publishing: Publishing,
+
+    /// Machines and names with addresses: web interface, tracking, mail hosts. A host outside `domain` is never
+    /// written, always looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub hosts: Vec<Host>,
+
+    /// Who receives mail for the domain (MX, RFC 5321 section 5.1). Absent: MX is looked at, never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiving: Option<Receiving>,
+
+    /// Every system that sends mail as this domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub senders: Vec<Sender>,
+
+    /// Sender Policy Framework (RFC 7208): how the records end. Their terms come from `senders`.
+    #[serde(default)]
+    pub spf: Spf,
+
+    /// DMARC policy (RFC 9989). Absent: no record is published, the inherited policy is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dmarc: Option<Dmarc>,
+
+    /// Brand Indicators for Message Identification. Absent: nothing is published or judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bimi: Option<Bimi>,
+
+    /// Records of abandoned standards, off by default: receivers ignore them or suffer from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub legacy_records: Vec<LegacyRecord>,
+}
+
+/// Where and how records are published.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Publishing {
+    /// The providers that may serve names of this domain; each name goes to the longest matching zone among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub provider_refs: Vec<ProviderRef>,
+
+    /// Time to live of the records, in seconds. A foreign value in a shared TXT RRset keeps the RRset's own.
+    #[serde(default = "default_ttl")]
+    #[schemars(range(min = 30, max = 86400))]
+    pub ttl_seconds: i32,
+
+    /// What happens to the records when the MailDomain is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Self {
+            provider_refs: Vec::new(),
+            ttl_seconds: default_ttl(),
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+}
+
+fn default_ttl() -> i32 {
+    3600
+}
+
+/// A provider to publish with.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderRef {
+    /// The kind of the provider object.
+    pub kind: ProviderKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The kinds of provider objects.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Cluster-scoped, set up by the platform; its `allow` list decides who may use it.
+    ClusterDNSProvider,
+}
+
+/// What happens to the records when the MailDomain is deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// Records stay; the ledger remembers them and a new MailDomain of the same domain takes them over.
+    #[default]
+    Retain,
+    /// Records that this operator wrote are removed, DMARC first.
+    Delete,
+}
+
+/// A machine or name with addresses.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.addresses) && size(self.addresses) > 0) != has(self.target)")
+        .message("give spec.hosts[] either addresses or target, not both and not none"),
+    validation = Rule::new("self.purpose != 'Mail' || !has(self.target)")
+        .message("a host of purpose Mail needs addresses: MX, PTR and HELO names may not be aliases (RFC 2181 section 10.3)"),
+)]
+pub struct Host {
+    /// Full name of the host, lower-case A-label.
+    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    pub name: String,
+    /// What the host is for; decides which records it gets and how it is judged.
+    pub purpose: HostPurpose,
+    /// IPv4 and IPv6 addresses as text, published as A and AAAA. Give the address the Internet sees, not a pod's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub addresses: Vec<String>,
+    /// Another name that holds the addresses, published as CNAME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    pub target: Option<String>,
+    /// Reverse names (PTR) of a host of purpose Mail. Default `Check`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverse: Option<Reverse>,
+}
+
+/// What a host is for.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostPurpose {
+    /// A web interface.
+    Web,
+    /// Links and open pixels in messages.
+    MessageTracking,
+    /// Tracking on web sites.
+    SiteTracking,
+    /// A machine that speaks SMTP.
+    Mail,
+}
+
+/// What to do about the reverse names of a mail host.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reverse {
+    /// Publish PTR; a provider must serve the reverse zone and allow it.
+    Publish,
+    /// Look whether forward and reverse agree; the owner of the address sets it.
+    #[default]
+    Check,
+    /// Neither publish nor look.
+    Ignore,
+}
+
+/// Who receives mail.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Receiving {
+    /// The MX records.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
+    pub mx: Vec<MailExchange>,
+}
+
+/// One MX record.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MailExchange {
+    /// A host with addresses of its own; never an alias or an address (RFC 2181 section 10.3).
+    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    pub host: String,
+    /// Lower is tried first.
+    #[schemars(range(min = 0, max = 65535))]
+    pub preference: i32,
+}
+
+/// How SPF records end.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Spf {
+    /// What receivers should think of other senders (RFC 7208 section 5.1).
+    #[serde(default)]
+    pub all: SpfAll,
+}
+
+/// The last term of an SPF record.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpfAll {
+    /// `~all`: judge by DMARC. With `-all` some receivers refuse before they look at DKIM (RFC 9989 section 7.1).
+    #[default]
+    SoftFail,
+    /// `-all`: refuse.
+    Fail,
+    /// `?all`: no opinion.
+    Neutral,
+}
+
+/// DMARC policy record (RFC 9989 section 4.7).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.policy == 'None' || (has(self.aggregateReports) && size(self.aggregateReports) > 0)")
+        .message("spec.dmarc.aggregateReports is needed with policy Quarantine or Reject: without reports nobody sees what is refused"),
+)]
+pub struct Dmarc {
+    /// `p=`: what receivers shall do with mail that fails. Quarantine and Reject are held at `none` until every
+    /// declared sender is proven.
+    pub policy: DmarcPolicy,
+    /// `sp=`: the same for subdomains. Absent: as `policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdomain_policy: Option<DmarcPolicy>,
+    /// `np=`: the same for subdomains that do not exist. Absent: as `subdomainPolicy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub non_existent_policy: Option<DmarcPolicy>,
+    /// `rua=`: where aggregate reports go (RFC 9990), as `mailto:` URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        inner(
+            length(min = 10, max = 320),
+            regex(pattern = r"^mailto:[A-Za-z0-9.+_=~/-]+@[a-z0-9.-]+$")
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub aggregate_reports: Vec<String>,
+    /// `ruf=`: where failure reports go (RFC 9991), as `mailto:` URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        inner(
+            length(min = 10, max = 320),
+            regex(pattern = r"^mailto:[A-Za-z0-9.+_=~/-]+@[a-z0-9.-]+$")
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub failure_reports: Vec<String>,
+    /// `adkim=`: how exactly the DKIM domain must match. Default Relaxed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkim_alignment: Option<Alignment>,
+    /// `aspf=`: how exactly the Return-Path domain must match. Default Relaxed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spf_alignment: Option<Alignment>,
+}
+
+/// What receivers shall do with mail that fails DMARC.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DmarcPolicy {
+    /// Deliver and report.
+    None,
+    /// Treat as suspicious.
+    Quarantine,
+    /// Refuse.
+    Reject,
+}
+
+/// How exactly domains must match (RFC 9989 section 4.4).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alignment {
+    /// The same organizational domain.
+    Relaxed,
+    /// The same name.
+    Strict,
+}
+
+/// A BIMI assertion record.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Bimi {
+    /// The record stands at `<selector>._bimi.<domain>`.
+    #[serde(default = "default_bimi_selector")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    pub selector: String,
+    /// `l=`: where the logo is (SVG Tiny PS, square).
+    #[schemars(
+        length(min = 10, max = 400),
+        regex(pattern = r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9._~/%-]*$")
+    )]
+    pub logo: String,
+    /// `a=`: where the mark certificate is. Without it the largest mailbox providers show no logo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 10, max = 400),
+        regex(pattern = r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9._~/%-]*$")
+    )]
+    pub certificate: Option<String>,
+}
+
+fn default_bimi_selector() -> String {
+    "default".to_owned()
+}
+
+/// Records of abandoned standards.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegacyRecord {
+    /// `spf2.0/pra` beside SPF (RFC 4406, Historic), built from the senders.
+    SenderID,
+    /// `_domainkey` with `o=-` (RFC 4870, Historic).
+    DomainKeysPolicy,
+}

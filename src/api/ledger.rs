@@ -1,0 +1,96 @@
+//! `RecordLedger`: what this operator wrote. Internal, in the operator's namespace, one for each domain.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ClaimHolder;
+
+/// The operator's memory of one domain. It is written before the provider is called: an entry says what may stand
+/// in DNS by our hand, so a value that is not here is foreign. Nobody else writes it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "maildomain.dev",
+    version = "v1alpha1",
+    kind = "RecordLedger",
+    plural = "recordledgers",
+    namespaced,
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
+    printcolumn(name = "Holder", type_ = "string", json_path = ".spec.holder.namespace"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordLedgerSpec {
+    /// The domain.
+    pub domain: String,
+    /// Whose MailDomain the records were written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<ClaimHolder>,
+    /// What was written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub entries: Vec<LedgerEntry>,
+    /// The life of each key, by `<sender>/<key name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, KeyLife>,
+    /// Set when the MailDomain is gone and these records are to be removed without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdraw: Option<Withdrawal>,
+}
+
+/// One RRset that holds values of ours.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEntry {
+    /// The provider object it was written through.
+    pub provider: String,
+    /// The zone.
+    pub zone: String,
+    /// Owner name.
+    pub name: String,
+    /// Record type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Our values, in presentation format; values of the write before stay until a look shows that they are gone.
+    pub values: Vec<String>,
+}
+
+/// The life of a key.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyLife {
+    /// Input of the selector's hash; raised when a Secret was lost or a selector was found taken.
+    pub counter: i32,
+    /// Selectors that were ever used, never to be used for another key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_selectors: Vec<String>,
+    /// The selector in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Whether the Secret of `selector` was seen to exist: from then on its absence means loss, not a crash.
+    #[serde(default)]
+    pub secret_seen: bool,
+    /// Fingerprint of the public half, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// When every authoritative server first answered with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Time>,
+    /// When that was seen a second time, which proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Time>,
+}
+
+/// Removal without a MailDomain.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawal {
+    /// When the removal was asked for.
+    pub since: Time,
+}

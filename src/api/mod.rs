@@ -1,0 +1,50 @@
+//! The resources of group `maildomain.dev`, version `v1alpha1`: types, schemas and admission rules, no behaviour.
+//!
+//! Everything an admission rule refuses is refused again in [`crate::intent`], for objects that are older than the
+//! rule. Lists are bounded so that the cost of every CEL rule is bounded too.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive of kube repeats each struct in a private scope"
+)]
+
+mod claim;
+mod domain;
+mod ledger;
+mod provider;
+mod sender;
+mod signer;
+mod status;
+
+pub use claim::*;
+pub use domain::*;
+pub use ledger::*;
+pub use provider::*;
+pub use sender::*;
+pub use signer::*;
+pub use status::*;
+
+use kube::CustomResourceExt;
+
+/// API group of every resource of this operator.
+pub const GROUP: &str = "maildomain.dev";
+
+/// The finalizer on MailDomain, the only one that this operator sets.
+pub const FINALIZER: &str = "maildomain.dev/withdraw";
+
+/// Label with the operator's name on everything that it creates.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "maildomain");
+
+/// Every definition with the file name below `crds/` that holds it, in the order of installation.
+pub fn definitions() -> Vec<(
+    &'static str,
+    k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+)> {
+    vec![
+        ("maildomains.yaml", MailDomain::crd()),
+        ("dkimsigners.yaml", DKIMSigner::crd()),
+        ("clusterdnsproviders.yaml", ClusterDNSProvider::crd()),
+        ("maildomainclaims.yaml", MailDomainClaim::crd()),
+        ("recordledgers.yaml", RecordLedger::crd()),
+    ]
+}

@@ -1,0 +1,149 @@
+//! `ClusterDNSProvider`: where records can be published, and who may.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretKeyRef;
+
+/// A DNS service that the platform lends to namespaces. Credentials are read from the operator's own namespace.
+/// Nothing is allowed that `allow` does not list.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "maildomain.dev",
+    version = "v1alpha1",
+    kind = "ClusterDNSProvider",
+    plural = "clusterdnsproviders",
+    shortname = "cdnsp",
+    category = "mail",
+    status = "ClusterDNSProviderStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Zones", type_ = "string", json_path = ".spec.zones"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.powerDNS), has(self.externalDNS)].filter(x, x).size() == 1")
+        .message("spec needs exactly one of powerDNS, externalDNS"),
+)]
+pub struct ClusterDNSProviderSpec {
+    /// The zones that this provider serves, reverse zones among them. A name goes to the longest match.
+    #[schemars(
+        length(min = 1, max = 256),
+        inner(
+            length(min = 2, max = 253),
+            regex(
+                pattern = r"^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+            )
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub zones: Vec<String>,
+    /// Who may publish what. Absent or empty: nobody may publish anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub allow: Vec<Allow>,
+    /// A PowerDNS authoritative server, through its HTTP API.
+    #[serde(default, rename = "powerDNS", skip_serializing_if = "Option::is_none")]
+    pub power_dns: Option<PowerDNS>,
+    /// ExternalDNS, through DNSEndpoint objects in the operator's namespace.
+    #[serde(default, rename = "externalDNS", skip_serializing_if = "Option::is_none")]
+    pub external_dns: Option<ExternalDNS>,
+}
+
+/// One permission: these namespaces may publish under these domains.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Allow {
+    /// The namespaces, by label. An empty selector means every namespace.
+    pub namespace_selector: LabelSelector,
+    /// The domains: `example.com` is that domain and what lies below it as far as its MailDomain declares it;
+    /// `*.example.com` is every MailDomain below example.com; `*` is every domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(
+            length(min = 1, max = 253),
+            regex(
+                pattern = r"^(\*|(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$"
+            )
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub domains: Vec<String>,
+    /// The addresses whose reverse names may be published, as CIDR ranges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 2, max = 49)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub reverse: Vec<String>,
+}
+
+/// A PowerDNS authoritative server.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PowerDNS {
+    /// Base URL of the API, without path: `https://pdns.corp:8081`.
+    #[schemars(
+        length(min = 8, max = 300),
+        regex(pattern = r"^https?://[A-Za-z0-9.:\[\]-]+/?$")
+    )]
+    pub url: String,
+    /// The server's id in the API. Default `localhost`.
+    #[serde(default, rename = "serverID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9.-]+$"))]
+    pub server_id: Option<String>,
+    /// The API key, in a Secret of the operator's namespace.
+    pub api_key_secret_ref: SecretKeyRef,
+}
+
+/// ExternalDNS in the same cluster. Run it with `--source=crd`, the flags are in the documentation.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalDNS {
+    /// How TXT values are written for the provider behind ExternalDNS. Default `Quoted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub txt_format: Option<TxtFormat>,
+    /// How long records may take to appear before the MailDomain says why they do not. Default `5m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 2, max = 16),
+        regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")
+    )]
+    pub sync_timeout: Option<String>,
+}
+
+/// How TXT values are written in a DNSEndpoint.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TxtFormat {
+    /// In quotes, split at 255 octets: PowerDNS, Route 53, Google, Cloudflare.
+    #[default]
+    Quoted,
+    /// As it is: Azure, and no value over 255 octets.
+    Raw,
+}
+
+/// What the operator found when it used the provider.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterDNSProviderStatus {
+    /// The generation of spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`: the API answers, accepts the credentials and serves every zone of spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

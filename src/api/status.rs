@@ -1,0 +1,171 @@
+//! Status of a MailDomain: a view, computed whole and written once. It may be lost without harm.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::KeyAlgorithm;
+
+/// What the operator did and what the world sees.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MailDomainStatus {
+    /// The generation of spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Counts, for the printer columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// The verdicts. Ready: an independent receiver would authenticate mail sent as declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// One row for each RRset that is wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub records: Vec<RecordStatus>,
+    /// One row for each key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub keys: Vec<KeyStatus>,
+    /// What is wrong or worth knowing, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub findings: Vec<FindingStatus>,
+}
+
+/// Counts of rows.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// RRsets that are wanted.
+    pub records: i32,
+    /// Of these, how many the provider holds.
+    pub published: i32,
+    /// Of these, how many every authoritative server answers.
+    pub verified: i32,
+    /// Findings of severity Fail and Warn.
+    pub findings: i32,
+}
+
+/// One RRset that is wanted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordStatus {
+    /// Owner name.
+    pub name: String,
+    /// Record type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// What the record is for: `SPF`, `DKIM`, `DMARC`, `MX`, `Host`...
+    pub purpose: String,
+    /// The provider object that serves the name; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// `True` when the provider holds it.
+    pub published: Truth,
+    /// `True` when every authoritative server answers exactly that.
+    pub verified: Truth,
+    /// Why not, as one word of a closed list; absent when all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why not, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Three answers: yes, no, not known.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// Nobody could be asked.
+    Unknown,
+}
+
+impl Truth {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One key.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyStatus {
+    /// The sender it belongs to.
+    pub sender: String,
+    /// Its name in the sender's list.
+    pub key: String,
+    /// The selector.
+    pub selector: String,
+    /// The algorithm; absent where a vendor keeps the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<KeyAlgorithm>,
+    /// `SHA256:` and the base64 digest of what stands in `p=` (decoded).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// How far the key is.
+    pub stage: KeyStage,
+    /// The Secret with the private half, where this operator holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+    /// What the next stage waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// When this stage was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// Stages of a key. Rotation adds the later ones.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyStage {
+    /// The key is being made or its Secret is missing.
+    Pending,
+    /// The key exists, its record is not proven yet.
+    Published,
+    /// Every authoritative server answered with the key, twice.
+    Proven,
+    /// Proven, and in the output Secret of the signers that select it.
+    Active,
+}
+
+/// One finding.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// The check, as the documentation lists it.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The name it is about.
+    pub name: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// How bad a finding is. `Fail` makes the condition that the check gates False.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A conforming receiver ignores the record or rejects mail.
+    Fail,
+    /// Nobody could be asked: the verdict before is kept for a while.
+    Unknown,
+    /// Works today but is fragile or below what large receivers want.
+    Warn,
+    /// Worth knowing.
+    Info,
+}

@@ -1,0 +1,147 @@
+//! Publishing: the seam between a plan and the DNS services that carry it out.
+//!
+//! A provider is one file behind two calls, [`Publisher::read`] and [`Publisher::apply`], and one arm in
+//! [`connect`]. Text of a provider's answer never leaves this module: errors are a closed list in our own words.
+
+pub mod external_dns;
+pub mod http;
+pub mod power_dns;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::name::Name;
+use crate::record::{Key, Value, Values};
+
+/// One RRset as a provider stores it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LiveRrset {
+    /// TTL in seconds.
+    pub ttl: u32,
+    /// Every record: the text as the provider stores it (to be written back byte for byte), and what it means;
+    /// `None` when it does not parse.
+    pub records: BTreeMap<String, Option<Value>>,
+}
+
+/// What stands at some names of a zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// RRsets of the types that this operator knows.
+    pub rrsets: BTreeMap<Key, LiveRrset>,
+    /// Types that it does not know, by name: they forbid a CNAME there (RFC 1034 section 3.6.2).
+    pub other_types: BTreeMap<Name, BTreeSet<String>>,
+}
+
+/// One change of one RRset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The zone that holds it.
+    pub zone: Name,
+    /// The RRset.
+    pub key: Key,
+    /// What was read before; `None`: nothing. The provider's compare-and-swap, or the read right before, must find it
+    /// unchanged.
+    pub before: Option<LiveRrset>,
+    /// TTL to write, in seconds.
+    pub ttl: u32,
+    /// Foreign records to keep, as stored.
+    pub keep: BTreeSet<String>,
+    /// Our values afterwards.
+    pub ours: Values,
+}
+
+impl Change {
+    /// Whether the RRset is gone afterwards.
+    pub fn deletes(&self) -> bool {
+        self.keep.is_empty() && self.ours.is_empty()
+    }
+}
+
+/// What to do at one provider for one domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderPlan {
+    /// The domain of the MailDomain.
+    pub domain: Name,
+    /// The changes, in the order in which they are to be made: additions first, DMARC last.
+    pub changes: Vec<Change>,
+    /// Everything of ours that shall stand at this provider afterwards, with its TTL: for providers that are told a
+    /// state, not changes. RRsets with foreign values carry these too. Names in conflict are not in it.
+    pub state: BTreeMap<Key, (u32, Values)>,
+}
+
+/// A DNS service.
+pub trait Publisher: Send + Sync + fmt::Debug {
+    /// What stands at these names. A zone that the provider does not serve is `ZoneMissing`, never an empty answer.
+    fn read<'a>(
+        &'a self,
+        zone: &'a Name,
+        names: &'a BTreeSet<Name>,
+    ) -> BoxFuture<'a, Result<Live, PublishError>>;
+
+    /// Carries the plan out. Each zone's changes are one transaction where the provider has transactions.
+    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>>;
+
+    /// Whether the API answers, takes the credentials and serves this zone.
+    fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>>;
+
+    /// How long after `apply` the records may be missing from DNS before that is worth a word.
+    fn patience(&self) -> Duration;
+}
+
+/// Why a provider did not do it. A closed list; no text of the provider's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No connection, no answer in time, or 5xx.
+    #[error("the provider does not answer")]
+    Unreachable,
+    /// 401 or 403.
+    #[error("the provider refuses the credentials; check the Secret that the provider object names")]
+    Credentials,
+    /// The credentials could not be read.
+    #[error("the Secret {0} of the operator's namespace or its key {1} does not exist")]
+    SecretMissing(String, String),
+    /// The zone is not there.
+    #[error(
+        "the provider does not serve the zone {0}; create it there or correct spec.zones of the provider object"
+    )]
+    ZoneMissing(Name),
+    /// The provider understood and refused (4xx).
+    #[error("the provider refuses the change of {0} (status {1})")]
+    Refused(String, u16),
+    /// Too many requests; try again after this long.
+    #[error("the provider asks to wait")]
+    Throttled(Duration),
+    /// Somebody changed the RRset between read and write.
+    #[error("{0} was changed by somebody else at the same time")]
+    Raced(Key),
+    /// The answer could not be read.
+    #[error("the provider sends an answer that cannot be read")]
+    Unreadable,
+    /// The provider cannot store this.
+    #[error("the provider cannot store {0}: {1}")]
+    Unsupported(Key, &'static str),
+    /// The cluster refused the DNSEndpoint.
+    #[error("the DNSEndpoint could not be written; is the ExternalDNS definition installed?")]
+    Endpoint,
+}
+
+impl PublishError {
+    /// One word for conditions and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "ProviderUnreachable",
+            Self::Credentials => "CredentialsRefused",
+            Self::SecretMissing(..) => "CredentialsMissing",
+            Self::ZoneMissing(_) => "ZoneMissing",
+            Self::Refused(..) => "ChangeRefused",
+            Self::Throttled(_) => "Throttled",
+            Self::Raced(_) => "Raced",
+            Self::Unreadable => "ProviderUnreadable",
+            Self::Unsupported(..) => "Unsupported",
+            Self::Endpoint => "EndpointRefused",
+        }
+    }
+}
