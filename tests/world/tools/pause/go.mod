@@ -1,0 +1,3 @@
+module maildomain.dev/world/pause
+
+go 1.26.0
