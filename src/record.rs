@@ -92,6 +92,29 @@ impl Value {
         }
     }
 
+    /// Reads presentation format, as `Display` writes it; names with or without the trailing dot.
+    pub fn parse(record_type: RecordType, text: &str) -> Option<Self> {
+        Some(match record_type {
+            RecordType::A => Self::A(text.parse().ok()?),
+            RecordType::Aaaa => Self::Aaaa(text.parse().ok()?),
+            RecordType::Cname => Self::Cname(Name::parse(text).ok()?),
+            RecordType::Ptr => Self::Ptr(Name::parse(text).ok()?),
+            RecordType::Txt => Self::Txt(unquoted(text)?),
+            RecordType::Mx => {
+                let (preference, host) = text.split_once(' ')?;
+                let exchange = if host.trim() == "." {
+                    None
+                } else {
+                    Some(Name::parse(host.trim()).ok()?)
+                };
+                Self::Mx {
+                    preference: preference.parse().ok()?,
+                    exchange,
+                }
+            }
+        })
+    }
+
     /// The text of a TXT value.
     pub fn as_txt(&self) -> Option<&str> {
         match self {
@@ -234,6 +257,25 @@ mod tests {
     fn an_open_quote_is_not_a_text() {
         assert_eq!(unquoted("\"abc"), None);
         assert_eq!(unquoted("\"abc\\"), None);
+    }
+
+    #[test]
+    fn values_are_read_back_from_what_they_print() {
+        for (kind, text) in [
+            (RecordType::A, "203.0.113.4"),
+            (RecordType::Aaaa, "2001:db8::4"),
+            (RecordType::Cname, "a.example.com."),
+            (RecordType::Ptr, "mail.example.com."),
+            (RecordType::Mx, "10 mail.example.com."),
+            (RecordType::Mx, "0 ."),
+            (RecordType::Txt, "\"v=spf1 -all\""),
+        ] {
+            assert_eq!(
+                Value::parse(kind, text).map(|value| value.to_string()).as_deref(),
+                Some(text)
+            );
+        }
+        assert_eq!(Value::parse(RecordType::Mx, "mail.example.com"), None);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct RecordLedgerSpec {
 }
 
 /// One RRset that holds values of ours.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
     /// The provider object it was written through.
@@ -57,8 +57,17 @@ pub struct LedgerEntry {
     /// Record type.
     #[serde(rename = "type")]
     pub record_type: String,
-    /// Our values, in presentation format; values of the write before stay until a look shows that they are gone.
+    /// What the records are for.
+    pub purpose: String,
+    /// Our values, in presentation format. Values of the write before stay beside them until `settled`.
     pub values: Vec<String>,
+    /// Whether a read showed our values there. Until then a value that is not listed is foreign; afterwards the RRset
+    /// (or our part of it) is ours and another value is drift.
+    #[serde(default)]
+    pub settled: bool,
+    /// For a key record that nobody declares any more: mail in flight may need it until then (RFC 6376 section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdraw_after: Option<Time>,
 }
 
 /// The life of a key.
@@ -79,10 +88,7 @@ pub struct KeyLife {
     /// Fingerprint of the public half, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// When every authoritative server first answered with this key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<Time>,
-    /// When that was seen a second time, which proves it.
+    /// When every authoritative server had answered with this key for the second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<Time>,
 }

@@ -3,7 +3,15 @@
 //! NXDOMAIN, NODATA, SERVFAIL, a timeout, a lame server and a bogus chain stay six answers: "not found" and
 //! "could not ask" must never be mixed (RFC 7208 section 4.4, RFC 9989 section 4.10.1).
 
+mod answer;
+mod ask;
+mod budget;
+mod delegation;
+#[cfg(test)]
+mod fake;
 pub mod looker;
+mod referral;
+mod roots;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

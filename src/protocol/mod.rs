@@ -68,6 +68,9 @@ pub struct Declaration<'a> {
     pub keys: &'a [SigningKey],
     /// Whether the declared DMARC policy may go out.
     pub policy_gate: PolicyGate,
+    /// Whether the domain lies in a private zone of the operator's configuration, where private and documentation
+    /// addresses are in order.
+    pub private_zone: bool,
 }
 
 /// Whether a DMARC policy stricter than `none` may go out.
@@ -161,11 +164,29 @@ impl Sharing {
     }
 }
 
+impl Purpose {
+    const ALL: [Self; 10] = [
+        Self::Host,
+        Self::Reverse,
+        Self::Mx,
+        Self::ReturnPath,
+        Self::Spf,
+        Self::SenderId,
+        Self::Dkim,
+        Self::DomainKeysPolicy,
+        Self::Dmarc,
+        Self::Bimi,
+    ];
+
+    /// The purpose with this name, as `Display` writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.to_string() == text)
+    }
+}
+
 /// What a record is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
-    /// Who owns the records: `_maildomain.<domain>`.
-    Owner,
     /// Addresses or alias of a declared host.
     Host,
     /// Reverse name of a mail host.
@@ -191,7 +212,6 @@ pub enum Purpose {
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Owner => "Owner",
             Self::Host => "Host",
             Self::Reverse => "PTR",
             Self::Mx => "MX",

@@ -1,13 +1,324 @@
-//! Being written.
-use super::{Declaration, Protocol, Wanted};
+//! Reverse names of mail hosts (RFC 1912 section 2.1, RFC 8601 section 3 "iprev") and the names that they greet with.
+//!
+//! A reverse name belongs to the owner of the address. Where we publish it (`reverse: Publish`) it must be right; where
+//! another does (`Check`) the findings say what to ask for and hold nothing back.
 
-/// Being written.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::hosts::{addresses, cannot_look, list};
+use super::{Check, Declaration, Evidence, Protocol, Purpose, Wanted};
+use crate::api::{HostPurpose, Reverse, Severity};
+use crate::finding::{Finding, Gate};
+use crate::intent::{Host, Intent};
+use crate::lookup::{Facts, Failure};
+use crate::name::Name;
+use crate::record::{RecordType, Value};
+
+/// PTR.
 pub const PROTOCOL: Protocol = Protocol {
-    name: "ptr",
+    name: "PTR",
     desired,
-    checks: &[],
+    checks: &[FORWARD_CONFIRMED, HELO_IDENTITY],
 };
 
-fn desired(_declaration: &Declaration<'_>) -> Vec<Wanted> {
-    Vec::new()
+const FORWARD_CONFIRMED: Check = Check {
+    id: "ptr-forward-confirmed",
+    title: "The reverse name of each sending address leads back to it",
+    gate: Gate::Hosts,
+    run: forward_confirmed,
+};
+
+const HELO_IDENTITY: Check = Check {
+    id: "helo-identity",
+    title: "Mail hosts greet with a name that the world knows",
+    gate: Gate::Hosts,
+    run: helo_identity,
+};
+
+/// Reverse names of one address that are looked at (RFC 7208 section 4.6.4 has the same bound).
+const MAX_NAMES: usize = 10;
+
+/// Ends of names that mean something inside a cluster or a site only.
+const INTERNAL: &[&str] = &["local", "internal", "localhost", "lan", "home.arpa"];
+
+fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
+    let intent = declaration.intent;
+    let mut names: BTreeMap<Name, &Name> = BTreeMap::new();
+    for host in intent.hosts.iter().filter(|host| is_published(intent, host)) {
+        for address in host.addresses() {
+            // An address has one reverse name; hosts that share it are served by the first one's.
+            names.entry(Name::reverse(*address)).or_insert(&host.name);
+        }
+    }
+    names
+        .into_iter()
+        .filter_map(|(reverse, host)| {
+            Wanted::exclusive(reverse, Purpose::Reverse, [Value::Ptr(host.clone())])
+        })
+        .collect()
+}
+
+/// Whether we write the reverse names of this host.
+fn is_published(intent: &Intent, host: &Host) -> bool {
+    host.purpose == HostPurpose::Mail && host.reverse == Reverse::Publish && intent.owns(&host.name)
+}
+
+/// The mail hosts that a sender names, each once.
+fn sending_hosts(intent: &Intent) -> impl Iterator<Item = &Host> {
+    let listed: BTreeSet<&Name> = intent.senders.iter().flat_map(|sender| &sender.hosts).collect();
+    intent
+        .hosts
+        .iter()
+        .filter(move |host| host.purpose == HostPurpose::Mail && listed.contains(&host.name))
+}
+
+fn forward_confirmed(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let intent = evidence.declaration.intent;
+    let mut findings = Vec::new();
+    for host in sending_hosts(intent).filter(|host| host.reverse != Reverse::Ignore) {
+        let ours = is_published(intent, host);
+        for address in host.addresses() {
+            let Some((severity, message)) = reverse_problem(evidence.facts, host, *address, ours) else {
+                continue;
+            };
+            let mut finding = FORWARD_CONFIRMED.finding(severity, Name::reverse(*address), message);
+            if !ours {
+                finding.gate = Gate::Nothing;
+            }
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+fn reverse_problem(facts: &Facts, host: &Host, address: IpAddr, ours: bool) -> Option<(Severity, String)> {
+    let reverse = Name::reverse(address);
+    let names = match reverse_names(facts, address) {
+        Ok(names) => names,
+        Err(failure) => return Some((Severity::Unknown, cannot_look(&reverse, failure))),
+    };
+    let line = format!("`{reverse}. PTR {}.`", host.name);
+    let fix = if ours {
+        format!("The reverse zone must hold {line}.")
+    } else {
+        format!("Only the owner of the address (provider, ISP) can set it: ask for {line}")
+    };
+    let severity = if ours { Severity::Fail } else { Severity::Warn };
+    if names.is_empty() {
+        let message = format!("{address} has no reverse name, so large receivers refuse its mail. {fix}");
+        return Some((severity, message));
+    }
+    match confirmed(facts, &names, address) {
+        Err(failure) => Some((Severity::Unknown, cannot_look(&reverse, failure))),
+        Ok(false) => {
+            let message = format!(
+                "The reverse name of {address} is {}, which does not lead back to it. {fix}",
+                list(names.iter().take(1))
+            );
+            Some((severity, message))
+        }
+        Ok(true) if names.len() > 1 => {
+            let message = format!(
+                "{address} has {} reverse names; receivers look at any one of them. {fix}",
+                names.len()
+            );
+            Some((Severity::Warn, message))
+        }
+        Ok(true) => None,
+    }
+}
+
+fn reverse_names(facts: &Facts, address: IpAddr) -> Result<Vec<Name>, Failure> {
+    let values = facts.ask(&Name::reverse(address), RecordType::Ptr).values()?;
+    let names = values.into_iter().filter_map(|value| match value {
+        Value::Ptr(name) => Some(name),
+        Value::A(_) | Value::Aaaa(_) | Value::Cname(_) | Value::Mx { .. } | Value::Txt(_) => None,
+    });
+    Ok(names.take(MAX_NAMES).collect())
+}
+
+/// Whether one of the names has the address. A failure counts only when no other name settles it.
+fn confirmed(facts: &Facts, names: &[Name], address: IpAddr) -> Result<bool, Failure> {
+    let answers: Vec<_> = names.iter().map(|name| addresses(facts, name)).collect();
+    if answers.iter().flatten().any(|found| found.contains(&address)) {
+        return Ok(true);
+    }
+    answers
+        .into_iter()
+        .try_fold(false, |_, found| found.map(|_| false))
+}
+
+/// That the name resolves at all, and to what is declared, is `host-resolves`; this is about the name itself.
+fn helo_identity(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let intent = evidence.declaration.intent;
+    let mut findings = Vec::new();
+    for host in sending_hosts(intent) {
+        let name = &host.name;
+        if let Some(end) = INTERNAL.iter().find(|end| ends_with(name, end)) {
+            let message = format!(
+                "{name} ends in .{end} and means nothing to receivers. Let the server greet with a name that resolves on \
+                 the Internet, and declare that in spec.hosts."
+            );
+            findings.push(HELO_IDENTITY.finding(Severity::Fail, name, message));
+        } else if host.reverse != Reverse::Ignore {
+            findings.extend(greets_as_another(evidence.facts, host));
+        }
+    }
+    findings
+}
+
+fn ends_with(name: &Name, end: &str) -> bool {
+    Name::parse(end).is_ok_and(|end| name.is_within(&end))
+}
+
+/// An address with a good reverse name that is not the host's. A bad one or none is `ptr-forward-confirmed`.
+fn greets_as_another(facts: &Facts, host: &Host) -> Option<Finding> {
+    let name = &host.name;
+    for address in host.addresses() {
+        let names = reverse_names(facts, *address).unwrap_or_default();
+        if names.is_empty() || names.contains(name) || confirmed(facts, &names, *address) != Ok(true) {
+            continue;
+        }
+        let other = list(names.iter().take(1));
+        let message = format!(
+            "The server at {address} greets as {name}, its reverse name is {other}. Let it greet as {other} and declare \
+             that host, or have `{}. PTR {name}.` set.",
+            Name::reverse(*address)
+        );
+        return Some(HELO_IDENTITY.finding(Severity::Warn, name, message));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::dmarc::scene::Scene;
+    use super::*;
+
+    const V6: &str = "4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.a.2.ip6.arpa";
+    const WORLD: &str = "mail.example.com A 198.41.0.4
+        mail.example.com AAAA 2a00::4
+        other.example.com A 198.41.0.4
+        4.0.41.198.in-addr.arpa PTR mail.example.com
+        9.0.41.198.in-addr.arpa PTR mta.platform.net
+        mta.platform.net A 198.41.0.9
+        mta.platform.net AAAA 2a00::9";
+
+    fn spec() -> Scene {
+        Scene::of("example.com")
+            .with(
+                "hosts",
+                json!([
+                    { "name": "mail.example.com", "purpose": "Mail", "addresses": ["198.41.0.4", "2a00::4"],
+                      "reverse": "Publish" },
+                    { "name": "mta.platform.net", "purpose": "Mail", "addresses": ["198.41.0.9"], "reverse": "Publish" },
+                    { "name": "mx.example.com", "purpose": "Mail", "addresses": ["198.41.0.4"], "reverse": "Publish" },
+                    { "name": "quiet.example.com", "purpose": "Mail", "addresses": ["198.41.0.7"], "reverse": "Ignore" },
+                    { "name": "www.example.com", "purpose": "Web", "addresses": ["198.41.0.10"] }
+                ]),
+            )
+            .with(
+                "senders",
+                json!([{ "name": "a", "hosts": [
+                    "mail.example.com", "mta.platform.net", "quiet.example.com", "www.example.com"
+                ] }]),
+            )
+            .zone(&format!("{V6} PTR mail.example.com"))
+    }
+
+    fn after(from: &str, to: &str) -> Vec<String> {
+        assert!(WORLD.contains(from), "{from}");
+        spec().zone(&WORLD.replace(from, to)).findings(PROTOCOL.checks)
+    }
+
+    #[test]
+    fn reverse_names_of_our_own_mail_hosts_are_wanted() {
+        let wanted: Vec<String> = spec().declared(|declaration| {
+            desired(declaration)
+                .iter()
+                .map(|w| format!("{} {}", w.key, list(&w.values)))
+                .collect()
+        });
+        assert_eq!(
+            wanted,
+            [
+                "4.0.41.198.in-addr.arpa PTR mail.example.com.".to_owned(),
+                format!("{V6} PTR mail.example.com."),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_good_world_has_no_findings_and_each_change_has_its_own() {
+        assert!(after("mail", "mail").is_empty());
+        let ours = "4.0.41.198.in-addr.arpa PTR mail.example.com";
+        let theirs = "9.0.41.198.in-addr.arpa PTR mta.platform.net";
+        for (from, to, wanted) in [
+            (ours, "", &["Fail ptr-forward-confirmed"][..]),
+            (
+                ours,
+                "4.0.41.198.in-addr.arpa PTR gone.example.com",
+                &["Fail ptr-forward-confirmed"],
+            ),
+            (
+                ours,
+                "4.0.41.198.in-addr.arpa SERVFAIL",
+                &["Unknown ptr-forward-confirmed"],
+            ),
+            (
+                ours,
+                "4.0.41.198.in-addr.arpa PTR lost.example.com\nlost.example.com SERVFAIL",
+                &["Unknown ptr-forward-confirmed"],
+            ),
+            (
+                ours,
+                "4.0.41.198.in-addr.arpa PTR mail.example.com\n4.0.41.198.in-addr.arpa PTR other.example.com",
+                &["Warn ptr-forward-confirmed"],
+            ),
+            (
+                ours,
+                "4.0.41.198.in-addr.arpa PTR other.example.com",
+                &["Warn helo-identity"],
+            ),
+            (theirs, "", &["Warn ptr-forward-confirmed"]),
+            (
+                theirs,
+                "9.0.41.198.in-addr.arpa PTR mail.example.com",
+                &["Warn ptr-forward-confirmed"],
+            ),
+        ] {
+            assert_eq!(after(from, to), wanted, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_others_holds_nothing_and_says_whom_to_ask() {
+        let without = WORLD.replace("9.0.41.198.in-addr.arpa PTR mta.platform.net", "");
+        let scene = spec().zone(&without);
+        let gates: Vec<Gate> = scene.evidence(|e| forward_confirmed(e).iter().map(|f| f.gate).collect());
+        assert_eq!(gates, [Gate::Nothing]);
+        assert_eq!(
+            scene.message(&[FORWARD_CONFIRMED], "ptr-forward-confirmed"),
+            "198.41.0.9 has no reverse name, so large receivers refuse its mail. Only the owner of the address \
+             (provider, ISP) can set it: ask for `9.0.41.198.in-addr.arpa. PTR mta.platform.net.`"
+        );
+    }
+
+    #[test]
+    fn a_greeting_from_inside_the_cluster_fails() {
+        let scene = Scene::of("example.com")
+            .with(
+                "hosts",
+                json!([{ "name": "mta-0.mta.mail.svc.cluster.local", "purpose": "Mail", "addresses": ["198.41.0.4"],
+                         "reverse": "Ignore" }]),
+            )
+            .with(
+                "senders",
+                json!([{ "name": "a", "hosts": ["mta-0.mta.mail.svc.cluster.local"] }]),
+            );
+        assert_eq!(scene.findings(PROTOCOL.checks), ["Fail helo-identity"]);
+    }
 }

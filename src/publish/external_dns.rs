@@ -1,1 +1,327 @@
-//! Being written.
+//! ExternalDNS, through one DNSEndpoint for each domain in the operator's namespace.
+//!
+//! The object says a state; ExternalDNS makes it so when it can, and reports nothing that could be relied on. So
+//! what stands is read from the zone's own servers, and [`Publisher::explain`] reasons about what is missing.
+//!
+//! The object is written only when it differs, only when it carries the operator's label, and only in the version
+//! that was looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::DynamicObject;
+
+use super::diagnosis::{self, Symptoms};
+use super::{Explanation, Live, LiveRrset, ProviderPlan, PublishError, Publisher, ask_cluster, endpoint};
+use crate::api::TxtFormat;
+use crate::lookup::looker::Looker;
+use crate::lookup::{Answer, Direct, Failure};
+use crate::name::Name;
+use crate::record::{Key, RecordType};
+
+const FIELD_MANAGER: &str = "maildomain";
+/// How often a write is tried again when somebody was faster.
+const ATTEMPTS: usize = 3;
+
+/// One ExternalDNS, or several that watch the operator's namespace.
+pub struct ExternalDns {
+    endpoints: Api<DynamicObject>,
+    namespace: String,
+    provider_name: String,
+    looker: Arc<Looker>,
+    txt_format: TxtFormat,
+    sync_timeout: Duration,
+    zones: Vec<Name>,
+}
+
+impl fmt::Debug for ExternalDns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalDns")
+            .field("provider_name", &self.provider_name)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ExternalDns {
+    /// The publisher behind the provider object of this name; writes to `namespace`, the operator's own.
+    pub fn new(
+        client: kube::Client,
+        namespace: &str,
+        provider_name: &str,
+        looker: Arc<Looker>,
+        txt_format: TxtFormat,
+        sync_timeout: Duration,
+    ) -> Self {
+        Self {
+            endpoints: Api::namespaced_with(client, namespace, &endpoint::resource()),
+            namespace: namespace.to_owned(),
+            provider_name: provider_name.to_owned(),
+            looker,
+            txt_format,
+            sync_timeout,
+            zones: Vec::new(),
+        }
+    }
+
+    /// The zones of the provider object, by which [`Publisher::explain`] tells a filtered zone.
+    #[must_use]
+    pub fn with_zones(mut self, zones: Vec<Name>) -> Self {
+        self.zones = zones;
+        self
+    }
+
+    /// The generation of the domain's DNSEndpoint, and the one that an ExternalDNS has listed, if any.
+    pub async fn observed(&self, domain: &Name) -> Result<Option<(i64, Option<i64>)>, PublishError> {
+        Ok(self.get(domain).await?.as_ref().map(generations))
+    }
+
+    async fn get(&self, domain: &Name) -> Result<Option<DynamicObject>, PublishError> {
+        let name = endpoint::object_name(domain, &self.provider_name);
+        ask_cluster(self.endpoints.get_opt(&name)).await
+    }
+
+    async fn write(&self, plan: &ProviderPlan) -> Result<(), PublishError> {
+        let desired = endpoint::spec(&plan.state, self.txt_format)?
+            .map(|spec| endpoint::object(&plan.domain, &self.provider_name, &self.namespace, &spec));
+        for _ in 0..ATTEMPTS {
+            let existing = self.get(&plan.domain).await?;
+            if let Some(foreign) = existing.as_ref().filter(|o| !endpoint::is_ours(o)) {
+                let name = foreign.metadata.name.clone().unwrap_or_default();
+                return Err(PublishError::EndpointTaken(name));
+            }
+            let written = match (existing, &desired) {
+                (None, None) => Ok(()),
+                (None, Some(desired)) => self.create(desired).await,
+                (Some(existing), None) => self.delete(existing).await,
+                (Some(existing), Some(desired)) if endpoint::is_current(&existing, desired) => Ok(()),
+                (Some(existing), Some(desired)) => self.update(existing, desired.clone()).await,
+            };
+            match written {
+                // Somebody changed, made or removed it meanwhile: look again.
+                Err(PublishError::Cluster(409)) => {}
+                Err(PublishError::Cluster(404)) => return Err(PublishError::Endpoint),
+                other => return other,
+            }
+        }
+        Err(PublishError::Cluster(409))
+    }
+
+    /// Creates, where server-side apply would take over an object that appeared since the look.
+    async fn create(&self, desired: &DynamicObject) -> Result<(), PublishError> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        ask_cluster(self.endpoints.create(&params, desired))
+            .await
+            .map(drop)
+    }
+
+    async fn update(&self, existing: DynamicObject, mut desired: DynamicObject) -> Result<(), PublishError> {
+        let name = desired.metadata.name.clone().unwrap_or_default();
+        desired.metadata.uid = existing.metadata.uid;
+        desired.metadata.resource_version = existing.metadata.resource_version;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&desired);
+        ask_cluster(self.endpoints.patch(&name, &params, &patch))
+            .await
+            .map(drop)
+    }
+
+    async fn delete(&self, existing: DynamicObject) -> Result<(), PublishError> {
+        let name = existing.metadata.name.unwrap_or_default();
+        let params = DeleteParams::default().preconditions(Preconditions {
+            resource_version: existing.metadata.resource_version,
+            uid: existing.metadata.uid,
+        });
+        match ask_cluster(self.endpoints.delete(&name, &params)).await {
+            Ok(_) | Err(PublishError::Cluster(404)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look(&self, zone: &Name, names: &BTreeSet<Name>) -> Result<Live, PublishError> {
+        let keys = questions(names);
+        gather(zone, &keys, &self.looker.direct(&keys).await)
+    }
+
+    /// The RRsets at these names that ExternalDNS owns, by its registry records. What could not be asked counts as
+    /// owned: unknown accuses nobody.
+    async fn owned(&self, live: &Live, names: &BTreeSet<&Name>) -> BTreeSet<Key> {
+        let registry: BTreeMap<Key, &Key> = live
+            .rrsets
+            .keys()
+            .filter(|key| names.contains(&key.name))
+            .filter_map(|key| registry_key(key).map(|registry| (registry, key)))
+            .collect();
+        let direct = self.looker.direct(&registry.keys().cloned().collect()).await;
+        registry
+            .into_iter()
+            .filter(|(registry, _)| !is_surely_unowned(direct.answers.get(registry)))
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    async fn diagnose(&self, domain: &Name, missing: &[Key], live: &Live) -> Option<Explanation> {
+        let object = self.get(domain).await.ok()??;
+        let names = missing.iter().map(|key| &key.name).collect();
+        let owned = self.owned(live, &names).await;
+        let (generation, observed) = generations(&object);
+        let expected = endpoint::expected(&object, self.txt_format);
+        let (reason, key) = diagnosis::diagnose(&Symptoms {
+            generation,
+            observed,
+            expected: &expected,
+            missing,
+            live,
+            owned: &owned,
+            zones: &self.zones,
+        })?;
+        Some(Explanation {
+            reason: reason.as_str(),
+            message: format!("{key}: {}", reason.text()),
+        })
+    }
+}
+
+impl Publisher for ExternalDns {
+    fn read<'a>(
+        &'a self,
+        zone: &'a Name,
+        names: &'a BTreeSet<Name>,
+    ) -> BoxFuture<'a, Result<Live, PublishError>> {
+        self.look(zone, names).boxed()
+    }
+
+    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>> {
+        self.write(plan).boxed()
+    }
+
+    /// Whether DNSEndpoints are served; whether an ExternalDNS serves the zone shows only in DNS.
+    fn probe<'a>(&'a self, _zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>> {
+        async move {
+            let params = ListParams::default().limit(1);
+            match ask_cluster(self.endpoints.list(&params)).await {
+                Ok(_) => Ok(()),
+                Err(PublishError::Cluster(404)) => Err(PublishError::Endpoint),
+                Err(error) => Err(error),
+            }
+        }
+        .boxed()
+    }
+
+    fn patience(&self) -> Duration {
+        self.sync_timeout
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn explain<'a>(
+        &'a self,
+        domain: &'a Name,
+        missing: &'a [Key],
+        live: &'a Live,
+    ) -> BoxFuture<'a, Option<Explanation>> {
+        self.diagnose(domain, missing, live).boxed()
+    }
+}
+
+fn generations(object: &DynamicObject) -> (i64, Option<i64>) {
+    (
+        object.metadata.generation.unwrap_or_default(),
+        object.data["status"]["observedGeneration"].as_i64(),
+    )
+}
+
+/// The types that matter at each name.
+fn questions(names: &BTreeSet<Name>) -> BTreeSet<Key> {
+    const FORWARD: &[RecordType] = &[
+        RecordType::A,
+        RecordType::Aaaa,
+        RecordType::Cname,
+        RecordType::Mx,
+        RecordType::Txt,
+    ];
+    const REVERSE: &[RecordType] = &[RecordType::Cname, RecordType::Ptr, RecordType::Txt];
+    names
+        .iter()
+        .flat_map(|name| {
+            let reverse = name.labels().next_back() == Some("arpa");
+            let types = if reverse { REVERSE } else { FORWARD };
+            types.iter().map(|t| Key::new(name.clone(), *t))
+        })
+        .collect()
+}
+
+/// What the zone's servers hold, from what they said. A server that lags may say less or more than the others, so
+/// every server's records count; one that failed says nothing. When all failed, nothing is known.
+fn gather(zone: &Name, keys: &BTreeSet<Key>, direct: &Direct) -> Result<Live, PublishError> {
+    let mut live = Live::default();
+    for key in keys {
+        if let Some(failure) = direct.unreachable.get(&key.name) {
+            return Err(unanswered(zone, [*failure]));
+        }
+        let answers = direct.answers.get(key).map(Vec::as_slice).unwrap_or_default();
+        if answers.iter().all(|(_, a)| matches!(a, Answer::Failed(_))) {
+            let failures = answers.iter().filter_map(|(_, a)| a.values().err());
+            return Err(unanswered(zone, failures));
+        }
+        for (_, answer) in answers {
+            add(&mut live, key, answer);
+        }
+    }
+    Ok(live)
+}
+
+fn add(live: &mut Live, key: &Key, answer: &Answer) {
+    match answer {
+        Answer::Records { values, aliases, ttl } if aliases.is_empty() => {
+            let rrset: &mut LiveRrset = live.rrsets.entry(key.clone()).or_default();
+            // Servers of one zone agree on the TTL; a resolver in their place counts down from it.
+            rrset.ttl = rrset.ttl.max(*ttl);
+            let records = values.iter().map(|v| (v.to_string(), Some(v.clone())));
+            rrset.records.extend(records);
+        }
+        // Records behind an alias stand at another name; the alias itself is asked for too.
+        Answer::Records { .. } | Answer::NoData { .. } | Answer::NxDomain { .. } | Answer::Failed(_) => {}
+    }
+}
+
+/// Servers that all refuse or lack the zone do not serve it; any other failure may pass.
+fn unanswered(zone: &Name, failures: impl IntoIterator<Item = Failure>) -> PublishError {
+    let mut failures = failures.into_iter().peekable();
+    let refused = |failure| matches!(failure, Failure::Refused | Failure::Lame);
+    if failures.peek().is_some() && failures.all(refused) {
+        PublishError::ZoneMissing(zone.clone())
+    } else {
+        PublishError::Unreachable
+    }
+}
+
+/// Where the registry record of an RRset stands with `--txt-prefix=extdns-%{record_type}.`.
+fn registry_key(key: &Key) -> Option<Key> {
+    let label = format!("extdns-{}", key.record_type.as_str().to_ascii_lowercase());
+    let name = key.name.child(&label).ok()?;
+    Some(Key::new(name, RecordType::Txt))
+}
+
+/// Whether the servers that answered hold no ownership record there.
+fn is_surely_unowned<S>(answers: Option<&Vec<(S, Answer)>>) -> bool {
+    let answered: Vec<Vec<String>> = answers
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, answer)| answer.texts().ok())
+        .collect();
+    let owns = |text: &String| text.contains("heritage=external-dns");
+    !answered.is_empty() && !answered.iter().flatten().any(owns)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,25 @@
 //! Publishing: the seam between a plan and the DNS services that carry it out.
 //!
 //! A provider is one file behind two calls, [`Publisher::read`] and [`Publisher::apply`], and one arm in
-//! [`connect`]. Text of a provider's answer never leaves this module: errors are a closed list in our own words.
+//! [`connect()`]. Text of a provider's answer never leaves this module: errors are a closed list in our own words.
 
+mod connect;
+pub mod diagnosis;
+pub mod endpoint;
 pub mod external_dns;
 pub mod http;
+pub mod memory;
 pub mod power_dns;
+mod transaction;
+
+use connect::ask_cluster;
+pub use connect::connect;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _, ready};
 
 use crate::name::Name;
 use crate::record::{Key, Value, Values};
@@ -89,6 +97,32 @@ pub trait Publisher: Send + Sync + fmt::Debug {
 
     /// How long after `apply` the records may be missing from DNS before that is worth a word.
     fn patience(&self) -> Duration;
+
+    /// Whether `apply` hands a state to somebody else, so that only DNS shows what became of it; else `apply` has read
+    /// back what it wrote.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
+    /// Why these RRsets are still not in DNS after [`Publisher::patience`], as far as this service can be asked;
+    /// `live` is what [`Publisher::read`] found. `None`: it knows nothing more than the caller.
+    fn explain<'a>(
+        &'a self,
+        _domain: &'a Name,
+        _missing: &'a [Key],
+        _live: &'a Live,
+    ) -> BoxFuture<'a, Option<Explanation>> {
+        ready(None).boxed()
+    }
+}
+
+/// Why records that were written do not appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// One word for conditions, from a closed list.
+    pub reason: &'static str,
+    /// The RRset that shows it, and what to do.
+    pub message: String,
 }
 
 /// Why a provider did not do it. A closed list; no text of the provider's.
@@ -123,9 +157,23 @@ pub enum PublishError {
     /// The provider cannot store this.
     #[error("the provider cannot store {0}: {1}")]
     Unsupported(Key, &'static str),
-    /// The cluster refused the DNSEndpoint.
+    /// The cluster does not know DNSEndpoints.
     #[error("the DNSEndpoint could not be written; is the ExternalDNS definition installed?")]
     Endpoint,
+    /// There is a DNSEndpoint of the name that the operator would use, made by somebody else.
+    #[error("the DNSEndpoint {0} of the operator's namespace is not the operator's; remove or rename it")]
+    EndpointTaken(String),
+    /// PowerDNS has no server of that id.
+    #[error(
+        "the provider has no server with the id {0}; correct spec.powerDNS.serverID of the provider object"
+    )]
+    ServerUnknown(String),
+    /// The cluster's own API failed or refused; the status, or 0 without an answer.
+    #[error("the cluster's API does not let the operator use it for publishing (status {0})")]
+    Cluster(u16),
+    /// The provider object cannot be used as it is.
+    #[error("the provider object cannot be used: {0}")]
+    Misconfigured(&'static str),
 }
 
 impl PublishError {
@@ -142,6 +190,10 @@ impl PublishError {
             Self::Unreadable => "ProviderUnreadable",
             Self::Unsupported(..) => "Unsupported",
             Self::Endpoint => "EndpointRefused",
+            Self::EndpointTaken(_) => "EndpointTaken",
+            Self::ServerUnknown(_) => "ServerUnknown",
+            Self::Cluster(_) => "ClusterRefused",
+            Self::Misconfigured(_) => "Misconfigured",
         }
     }
 }

@@ -1,1 +1,363 @@
-//! Being written.
+//! PowerDNS Authoritative Server, through its HTTP API. Run against 4.7.3; the calls are the same in 5.x.
+//!
+//! A PATCH replaces whole RRsets, all of them or none, and has no compare-and-swap. So each transaction reads the
+//! zone, refuses when an RRset is not what the plan was made from, writes, and reads back. Between that read and the
+//! write, one round trip, somebody else's value in the same RRset can still be lost: only a TXT RRset that is
+//! shared with others is exposed to it. EXTEND and PRUNE (4.9.12, 5.0.2 and later) will close this window where the
+//! server has them; DNS UPDATE closes it on every version.
+//!
+//! The read before the write takes the whole zone, not `rrset_name`: the filtered answer leaves disabled records
+//! out (seen in 4.7.3), and a REPLACE made from it would delete them. Reading for a plan may use the filter, since
+//! disabled records are not in DNS.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::http::{self, Api, Reply, segment};
+use super::transaction::{same, transactions};
+use super::{Change, Live, ProviderPlan, PublishError, Publisher};
+use crate::name::Name;
+use crate::record::{self, Key, RecordType, Value};
+
+/// From this many names on, one answer with the whole zone is asked for instead of one for each name.
+const WHOLE_ZONE_FROM: usize = 64;
+/// Questions to one server at the same time.
+const CONCURRENCY: usize = 4;
+/// Writes are in the answers of this server at once; its secondaries follow a NOTIFY.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One PowerDNS server.
+#[derive(Debug)]
+pub struct PowerDns {
+    api: Api,
+    server_id: String,
+}
+
+impl PowerDns {
+    /// The server with this id behind the API at `url`, `localhost` unless a proxy says otherwise.
+    pub fn new(url: &str, server_id: &str, api_key: &str) -> Result<Self, PublishError> {
+        Ok(Self {
+            api: Api::new(url, HeaderName::from_static("x-api-key"), api_key)?,
+            server_id: server_id.to_owned(),
+        })
+    }
+
+    fn server_path(&self) -> String {
+        format!("/api/v1/servers/{}", segment(&self.server_id))
+    }
+
+    fn zone_path(&self, zone: &Name) -> String {
+        format!("{}/zones/{}", self.server_path(), segment(&zone.with_dot()))
+    }
+
+    async fn get_zone(&self, zone: &Name, query: &str) -> Result<Zone, PublishError> {
+        let path = format!("{}{query}", self.zone_path(zone));
+        match self.api.send(Method::GET, &path, None).await? {
+            Reply::Success(body) => http::parse(&body),
+            // 404, and 422 "Could not find domain" in older servers.
+            Reply::Status(404 | 422) => Err(PublishError::ZoneMissing(zone.clone())),
+            Reply::Status(status) => Err(PublishError::Refused(zone.to_string(), status)),
+        }
+    }
+
+    async fn get_name(&self, zone: &Name, name: &Name) -> Result<Zone, PublishError> {
+        let query = format!("?rrsets=true&rrset_name={}", segment(&name.with_dot()));
+        self.get_zone(zone, &query).await
+    }
+
+    async fn read_names(&self, zone: &Name, names: &BTreeSet<Name>) -> Result<Live, PublishError> {
+        let mut rest = names.iter();
+        let first = match rest.next() {
+            Some(first) if names.len() < WHOLE_ZONE_FROM => first,
+            Some(_) => return Ok(self.get_zone(zone, "").await?.at(names).live),
+            None => {
+                return self
+                    .get_zone(zone, "?rrsets=false")
+                    .await
+                    .map(|_| Live::default());
+            }
+        };
+        let answer = self.get_name(zone, first).await?;
+        if !answer.speaks_only_of(first) {
+            // A server that does not know the filter sent the whole zone.
+            return Ok(answer.at(names).live);
+        }
+        let mut live = answer.at(names).live;
+        // Boxed: an opaque future here would be tied to the lifetimes of the closure.
+        let questions: Vec<BoxFuture<'_, Result<Zone, PublishError>>> =
+            rest.map(|name| self.get_name(zone, name).boxed()).collect();
+        let mut answers = stream::iter(questions).buffer_unordered(CONCURRENCY);
+        while let Some(answer) = answers.try_next().await? {
+            let found = answer.at(names).live;
+            live.rrsets.extend(found.rrsets);
+            live.other_types.extend(found.other_types);
+        }
+        Ok(live)
+    }
+
+    /// One PATCH, between two reads.
+    async fn transact(&self, zone: &Name, changes: &[&Change]) -> Result<(), PublishError> {
+        let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
+        let found = self.get_zone(zone, "").await?.at(&names);
+        if let Some(raced) = changes
+            .iter()
+            .find(|c| !same(found.live.rrsets.get(&c.key), c.before.as_ref()))
+        {
+            return Err(PublishError::Raced(raced.key.clone()));
+        }
+        let body = patch(changes, &found.disabled);
+        match self
+            .api
+            .send(Method::PATCH, &self.zone_path(zone), Some(&body))
+            .await?
+        {
+            Reply::Success(_) => {}
+            Reply::Status(404) => return Err(PublishError::ZoneMissing(zone.clone())),
+            Reply::Status(status) => return Err(PublishError::Refused(describe(changes), status)),
+        }
+        let after = self.read_names(zone, &names).await?;
+        match changes.iter().find(|c| !carried_out(c, &after)) {
+            Some(lost) => Err(PublishError::Raced(lost.key.clone())),
+            None => Ok(()),
+        }
+    }
+
+    async fn check(&self, zone: &Name) -> Result<(), PublishError> {
+        match self.get_zone(zone, "?rrsets=false").await {
+            Ok(_) => Ok(()),
+            Err(PublishError::ZoneMissing(zone)) => {
+                match self.api.send(Method::GET, &self.server_path(), None).await? {
+                    Reply::Status(404) => Err(PublishError::ServerUnknown(self.server_id.clone())),
+                    Reply::Status(_) | Reply::Success(_) => Err(PublishError::ZoneMissing(zone)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Publisher for PowerDns {
+    fn read<'a>(
+        &'a self,
+        zone: &'a Name,
+        names: &'a BTreeSet<Name>,
+    ) -> BoxFuture<'a, Result<Live, PublishError>> {
+        self.read_names(zone, names).boxed()
+    }
+
+    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>> {
+        async move {
+            storable(&plan.changes)?;
+            for (zone, changes) in transactions(&plan.changes) {
+                // The first failure ends it: what comes later (DMARC) may rely on what came before.
+                self.transact(zone, &changes).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>> {
+        self.check(zone).boxed()
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
+/// A zone as the API lists it. Comments are not read: a REPLACE that says nothing of them keeps them.
+#[derive(Debug, Deserialize)]
+struct Zone {
+    #[serde(default)]
+    rrsets: Vec<Rrset>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rrset {
+    name: String,
+    #[serde(rename = "type")]
+    record_type: String,
+    #[serde(default)]
+    ttl: u32,
+    /// May be empty: 4.7.3 lists every comment of the zone beside a filtered answer.
+    #[serde(default)]
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    content: String,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// What a zone holds at some names.
+#[derive(Debug, Default)]
+struct Snapshot {
+    live: Live,
+    /// Records that the server keeps but does not answer with. They are nobody's of ours, and are written back.
+    disabled: BTreeMap<Key, BTreeSet<String>>,
+}
+
+impl Zone {
+    fn speaks_only_of(&self, name: &Name) -> bool {
+        self.rrsets
+            .iter()
+            .filter(|rrset| !rrset.records.is_empty())
+            .all(|rrset| Name::parse(&rrset.name).as_ref() == Ok(name))
+    }
+
+    fn at(self, names: &BTreeSet<Name>) -> Snapshot {
+        let mut found = Snapshot::default();
+        for rrset in self.rrsets {
+            // A name that is no `Name`, a wildcard for one, is none that was asked for.
+            let Some(name) = Name::parse(&rrset.name).ok().filter(|n| names.contains(n)) else {
+                continue;
+            };
+            let Some(record_type) = RecordType::parse(&rrset.record_type) else {
+                if rrset.records.iter().any(|r| !r.disabled) {
+                    let types = found.live.other_types.entry(name).or_default();
+                    types.insert(rrset.record_type);
+                }
+                continue;
+            };
+            let key = Key::new(name, record_type);
+            for record in rrset.records {
+                if record.disabled {
+                    found
+                        .disabled
+                        .entry(key.clone())
+                        .or_default()
+                        .insert(record.content);
+                } else {
+                    let live = found.live.rrsets.entry(key.clone()).or_default();
+                    live.ttl = rrset.ttl;
+                    let value = decode(record_type, &record.content);
+                    live.records.insert(record.content, value);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What a content of the API means. Names are absolute there; one that is not, means nothing.
+fn decode(record_type: RecordType, content: &str) -> Option<Value> {
+    match record_type {
+        RecordType::A => content.parse().ok().map(Value::A),
+        RecordType::Aaaa => content.parse().ok().map(Value::Aaaa),
+        RecordType::Cname => absolute(content).map(Value::Cname),
+        RecordType::Ptr => absolute(content).map(Value::Ptr),
+        RecordType::Mx => {
+            let (preference, host) = content.split_once(' ')?;
+            let exchange = match host {
+                "." => None,
+                host => Some(absolute(host)?),
+            };
+            Some(Value::Mx {
+                preference: preference.parse().ok()?,
+                exchange,
+            })
+        }
+        RecordType::Txt if content.starts_with('"') => record::unquoted(content).map(Value::Txt),
+        RecordType::Txt => None,
+    }
+}
+
+fn absolute(content: &str) -> Option<Name> {
+    content
+        .ends_with('.')
+        .then(|| Name::parse(content).ok())
+        .flatten()
+}
+
+/// One value that the server refuses keeps its whole PATCH away, so it is found before anything is written.
+fn storable(changes: &[Change]) -> Result<(), PublishError> {
+    let mapped = |value: &Value| matches!(value, Value::Aaaa(v6) if v6.to_ipv4_mapped().is_some());
+    match changes.iter().find(|change| change.ours.iter().any(mapped)) {
+        Some(change) => Err(PublishError::Unsupported(
+            change.key.clone(),
+            "an IPv6 address that stands for an IPv4 address",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The body of the PATCH. Deletions stand first: the server takes the RRsets one after the other, and refuses a
+/// CNAME while the addresses that it replaces are still there (4.7.3).
+fn patch(changes: &[&Change], disabled: &BTreeMap<Key, BTreeSet<String>>) -> Json {
+    let mut rrsets: Vec<(bool, Json)> = changes
+        .iter()
+        .map(|change| {
+            let off = disabled.get(&change.key);
+            let deletes = change.deletes() && off.is_none();
+            (!deletes, encode(change, off))
+        })
+        .collect();
+    rrsets.sort_by_key(|(replaces, _)| *replaces);
+    let rrsets: Vec<Json> = rrsets.into_iter().map(|(_, json)| json).collect();
+    json!({ "rrsets": rrsets })
+}
+
+fn encode(change: &Change, disabled: Option<&BTreeSet<String>>) -> Json {
+    let enabled: BTreeSet<String> = change
+        .keep
+        .iter()
+        .cloned()
+        .chain(change.ours.iter().map(Value::to_string))
+        .collect();
+    let off = disabled.into_iter().flatten().filter(|c| !enabled.contains(*c));
+    let records: Vec<Json> = enabled
+        .iter()
+        .map(|content| json!({ "content": content, "disabled": false }))
+        .chain(off.map(|content| json!({ "content": content, "disabled": true })))
+        .collect();
+    let name = change.key.name.with_dot();
+    let record_type = change.key.record_type.as_str();
+    if records.is_empty() {
+        json!({ "name": name, "type": record_type, "changetype": "DELETE" })
+    } else {
+        json!({
+            "name": name,
+            "type": record_type,
+            "ttl": change.ttl,
+            "changetype": "REPLACE",
+            "records": records,
+        })
+    }
+}
+
+/// Whether what was written is there. Values that somebody added meanwhile are the next plan's matter.
+fn carried_out(change: &Change, after: &Live) -> bool {
+    match after.rrsets.get(&change.key) {
+        None => change.deletes(),
+        Some(live) => {
+            !change.deletes()
+                && change.keep.iter().all(|raw| live.records.contains_key(raw))
+                && change
+                    .ours
+                    .iter()
+                    .all(|value| live.records.values().any(|found| found.as_ref() == Some(value)))
+        }
+    }
+}
+
+/// The RRsets of a PATCH for a message, three at most.
+fn describe(changes: &[&Change]) -> String {
+    let mut text: Vec<String> = changes.iter().take(3).map(|c| c.key.to_string()).collect();
+    if changes.len() > 3 {
+        text.push(format!("{} more", changes.len() - 3));
+    }
+    text.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

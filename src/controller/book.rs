@@ -1,0 +1,241 @@
+//! The ledger of one domain: read, changed in memory, written back when it differs. (client)
+//!
+//! Every write carries the version that was read, so a pass that lost its lead cannot overwrite a newer one.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+
+use super::{Context, Error};
+use crate::api::{ClaimHolder, KeyLife, LedgerEntry, MANAGED_BY, RecordLedger, RecordLedgerSpec, Withdrawal};
+use crate::name::Name;
+use crate::plan::Written;
+use crate::protocol::Purpose;
+use crate::record::{Key, RecordType, Value};
+use crate::tenancy::Home;
+
+/// What we wrote for one domain.
+#[derive(Debug)]
+pub struct Book {
+    domain: Name,
+    stored: Option<RecordLedger>,
+    /// Whose records these are.
+    pub holder: Option<ClaimHolder>,
+    /// What stands in DNS by our hand.
+    pub written: BTreeMap<Key, Written>,
+    /// The life of each key.
+    pub lives: BTreeMap<String, KeyLife>,
+    /// Set when the records are to be removed without a MailDomain.
+    pub withdraw: Option<Withdrawal>,
+}
+
+impl Book {
+    /// Reads the ledger of a domain; a missing one is empty.
+    pub async fn read(ctx: &Context, domain: &Name) -> Result<Self, Error> {
+        let stored = ctx
+            .ledgers()
+            .get_opt(domain.as_str())
+            .await
+            .map_err(Error::read("the ledger"))?;
+        Ok(Self::open(domain.clone(), stored))
+    }
+
+    /// The book of an object that was read elsewhere.
+    pub fn open(domain: Name, stored: Option<RecordLedger>) -> Self {
+        let spec = stored
+            .as_ref()
+            .map(|ledger| ledger.spec.clone())
+            .unwrap_or_default();
+        let RecordLedgerSpec {
+            domain: _,
+            holder,
+            entries,
+            keys,
+            withdraw,
+        } = spec;
+        Self {
+            domain,
+            stored,
+            holder,
+            written: entries.into_iter().filter_map(parse).collect(),
+            lives: keys,
+            withdraw,
+        }
+    }
+
+    /// Whether there was no ledger.
+    pub fn is_new(&self) -> bool {
+        self.stored.is_none()
+    }
+
+    /// Writes the ledger if it differs from what was read.
+    pub async fn write(&mut self, ctx: &Context) -> Result<(), Error> {
+        let spec = RecordLedgerSpec {
+            domain: self.domain.to_string(),
+            holder: self.holder.clone(),
+            entries: self.written.iter().map(entry).collect(),
+            keys: self.lives.clone(),
+            withdraw: self.withdraw.clone(),
+        };
+        if self.stored.as_ref().is_some_and(|stored| stored.spec == spec) {
+            return Ok(());
+        }
+        let params = PostParams::default();
+        let written = match &self.stored {
+            Some(stored) => {
+                let ledger = RecordLedger {
+                    metadata: stored.metadata.clone(),
+                    spec,
+                };
+                ctx.ledgers()
+                    .replace(self.domain.as_str(), &params, &ledger)
+                    .await
+            }
+            None => {
+                let labels = BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())]);
+                let metadata = ObjectMeta {
+                    name: Some(self.domain.to_string()),
+                    labels: Some(labels),
+                    ..ObjectMeta::default()
+                };
+                ctx.ledgers()
+                    .create(&params, &RecordLedger { metadata, spec })
+                    .await
+            }
+        };
+        self.stored = Some(written.map_err(Error::write("the ledger"))?);
+        Ok(())
+    }
+
+    /// Removes the ledger object as it was read.
+    pub async fn close(self, ctx: &Context) -> Result<(), Error> {
+        let Some(stored) = self.stored else { return Ok(()) };
+        let preconditions = Preconditions {
+            uid: stored.metadata.uid,
+            resource_version: stored.metadata.resource_version,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        match ctx.ledgers().delete(self.domain.as_str(), &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(error) => Err(Error::write("the end of the ledger")(error)),
+        }
+    }
+
+    /// Makes the book ours. What another namespace had written is foreign from now on.
+    pub fn take_over(&mut self, holder: &ClaimHolder) {
+        if self.holder.as_ref().is_some_and(|old| old != holder) {
+            self.written.clear();
+            self.lives.clear();
+        }
+        self.holder = Some(holder.clone());
+        self.withdraw = None;
+    }
+
+    /// Asks for the removal of everything.
+    pub fn withdraw(&mut self, now: Timestamp) {
+        self.withdraw.get_or_insert(Withdrawal { since: Time(now) });
+    }
+}
+
+impl Context {
+    pub(super) fn ledgers(&self) -> Api<RecordLedger> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// An entry that does not parse was written by a later version; it is left out, so its record counts as foreign.
+fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
+    let LedgerEntry {
+        provider,
+        zone,
+        name,
+        record_type,
+        purpose,
+        values,
+        settled,
+        withdraw_after,
+    } = entry;
+    let record_type = RecordType::parse(&record_type)?;
+    let values = values
+        .iter()
+        .filter_map(|text| Value::parse(record_type, text))
+        .collect();
+    let home = Home {
+        provider,
+        zone: Name::parse(&zone).ok()?,
+    };
+    let purpose = Purpose::parse(&purpose)?;
+    let withdraw_after = withdraw_after.map(|time| time.0);
+    Some((
+        Key::new(Name::parse(&name).ok()?, record_type),
+        Written {
+            home,
+            purpose,
+            values,
+            settled,
+            withdraw_after,
+        },
+    ))
+}
+
+fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
+    let Written {
+        home,
+        purpose,
+        values,
+        settled,
+        withdraw_after,
+    } = written;
+    LedgerEntry {
+        provider: home.provider.clone(),
+        zone: home.zone.to_string(),
+        name: key.name.to_string(),
+        record_type: key.record_type.to_string(),
+        purpose: purpose.to_string(),
+        values: values.iter().map(ToString::to_string).collect(),
+        settled: *settled,
+        withdraw_after: withdraw_after.map(Time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_the_round_trip() {
+        let key = Key::new(Name::parse("_dmarc.example.com").unwrap(), RecordType::Txt);
+        let written = Written {
+            home: Home {
+                provider: "p".into(),
+                zone: Name::parse("example.com").unwrap(),
+            },
+            purpose: Purpose::Dmarc,
+            values: [Value::Txt("v=DMARC1; p=none".into())].into(),
+            settled: true,
+            withdraw_after: Some(Timestamp::from_second(7).unwrap()),
+        };
+        assert_eq!(parse(entry((&key, &written))), Some((key, written)));
+    }
+
+    #[test]
+    fn another_holder_starts_with_nothing() {
+        let holder = |namespace: &str| ClaimHolder {
+            namespace: namespace.into(),
+            uid: Some("1".into()),
+        };
+        let mut book = Book::open(Name::parse("example.com").unwrap(), None);
+        book.take_over(&holder("a"));
+        book.lives.insert("mta/rsa".into(), KeyLife::default());
+        book.take_over(&holder("a"));
+        assert_eq!(book.lives.len(), 1);
+        book.take_over(&holder("b"));
+        assert!(book.lives.is_empty());
+    }
+}

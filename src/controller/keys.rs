@@ -1,0 +1,248 @@
+//! Keys: the Secret of every declared key is there before a record names it. (client)
+//!
+//! A key Secret is immutable, named after its selector, never overwritten and never owned by the MailDomain: it outlives
+//! everything but its own end.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, ObjectMeta, PostParams};
+
+use super::admit::View;
+use super::{Context, Error};
+use crate::api::{KeyAlgorithm, KeyLife, MANAGED_BY, MailDomain};
+use crate::intent::Intent;
+use crate::key::PrivateKey;
+use crate::keyring::{self, Origin, Owner, Slot};
+use crate::name::{Name, Selector};
+use crate::record::{Key, RecordType};
+
+/// Data key of the private half in a key Secret.
+pub const PRIVATE_KEY: &str = "private.pem";
+const SELECTOR: &str = "maildomain.dev/selector";
+const DOMAIN: &str = "maildomain.dev/domain";
+
+/// A declared key with what is known of it now.
+#[derive(Debug)]
+pub struct Held {
+    /// The slot.
+    pub slot: Slot,
+    /// The pair, where this operator can read the private half.
+    pub pair: Option<PrivateKey>,
+    /// Why there is none though there should be.
+    pub trouble: Option<String>,
+}
+
+/// What became of one key that should be in a Secret.
+enum Found {
+    Pair(PrivateKey),
+    /// The selector cannot be used any more; take another.
+    Lost(&'static str),
+    Trouble(String),
+}
+
+/// Makes sure of every declared key. The lives in the book are brought up to date; it is not written here.
+pub async fn ensure(
+    ctx: &Context,
+    object: &MailDomain,
+    intent: &Intent,
+    view: &mut View,
+) -> Result<Vec<Held>, Error> {
+    let name = object.name_any();
+    let uid = object.uid().ok_or(Error::Incomplete("uid"))?;
+    let owner = Owner {
+        name: &name,
+        uid: &uid,
+    };
+    // Each round loses at most one selector of each key; three are enough for anything but a fight.
+    for _ in 0..3 {
+        let (slots, lives) = keyring::slots(intent, owner, &view.book.lives, &|_| false);
+        view.book.lives = lives;
+        let mut held = Vec::new();
+        let mut lost = false;
+        for slot in slots {
+            let life = view.book.lives.entry(slot.id.clone()).or_default();
+            let (pair, trouble) = match find(ctx, &view.holder.namespace, &intent.domain, &slot, life).await?
+            {
+                None => (None, None),
+                Some(Found::Pair(pair)) => (Some(pair), None),
+                Some(Found::Trouble(text)) => (None, Some(text)),
+                Some(Found::Lost(why)) => {
+                    ctx.event(
+                        object,
+                        "KeyReplaced",
+                        &format!(
+                            "selector {} of {} is given up: {why}; a new key follows",
+                            slot.selector, slot.id
+                        ),
+                    )
+                    .await;
+                    keyring::lose(life);
+                    lost = true;
+                    continue;
+                }
+            };
+            if let Some(pair) = &pair {
+                life.secret_seen = true;
+                life.fingerprint = Some(pair.public().fingerprint());
+            }
+            held.push(Held { slot, pair, trouble });
+        }
+        if !lost {
+            return Ok(held);
+        }
+    }
+    Err(Error::Incomplete("selector that is free"))
+}
+
+async fn find(
+    ctx: &Context,
+    namespace: &str,
+    domain: &Name,
+    slot: &Slot,
+    life: &KeyLife,
+) -> Result<Option<Found>, Error> {
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
+    match &slot.origin {
+        Origin::Public(_) | Origin::Delegated(_) => Ok(None),
+        Origin::Imported { secret, entry } => {
+            let stored = secrets
+                .get_opt(secret)
+                .await
+                .map_err(Error::read("the Secret of an imported key"))?;
+            Ok(Some(imported(stored.as_ref(), secret, entry)))
+        }
+        Origin::Own {
+            secret,
+            algorithm,
+            bits,
+        } => {
+            let stored = secrets
+                .get_opt(secret)
+                .await
+                .map_err(Error::read("a key Secret"))?;
+            match stored {
+                Some(stored) => Ok(Some(own(&stored, slot, life))),
+                None if life.secret_seen => Ok(Some(Found::Lost("its Secret was deleted"))),
+                None if is_taken(ctx, domain, &slot.selector).await => {
+                    Ok(Some(Found::Lost("DNS holds another key under it")))
+                }
+                None => make(ctx, &secrets, domain, slot, secret, (*algorithm, *bits))
+                    .await
+                    .map(Some),
+            }
+        }
+    }
+}
+
+fn text(secret: &Secret, entry: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(entry)?.0.clone()).ok()
+}
+
+fn imported(stored: Option<&Secret>, name: &str, entry: &str) -> Found {
+    let Some(pem) = stored.and_then(|secret| text(secret, entry)) else {
+        return Found::Trouble(format!(
+            "the Secret {name} or its key {entry}; create it in this namespace"
+        ));
+    };
+    match PrivateKey::from_pem(&pem) {
+        Ok(pair) => Found::Pair(pair),
+        Err(error) => Found::Trouble(format!("a usable key: {entry} of the Secret {name} {error}")),
+    }
+}
+
+/// The Secret under our name is read only if it is ours: the right label and selector, the same key as before.
+fn own(stored: &Secret, slot: &Slot, life: &KeyLife) -> Found {
+    let ours = stored
+        .labels()
+        .get(MANAGED_BY.0)
+        .is_some_and(|v| v == MANAGED_BY.1)
+        && stored
+            .annotations()
+            .get(SELECTOR)
+            .is_some_and(|v| v == slot.selector.as_str());
+    if !ours {
+        return Found::Lost("its Secret's name is taken by a Secret that this operator did not make");
+    }
+    let pair = text(stored, PRIVATE_KEY).and_then(|pem| PrivateKey::from_pem(&pem).ok());
+    match pair {
+        Some(pair)
+            if life
+                .fingerprint
+                .as_ref()
+                .is_none_or(|f| *f == pair.public().fingerprint()) =>
+        {
+            Found::Pair(pair)
+        }
+        Some(_) => Found::Lost("its Secret was replaced by one with another key"),
+        None => Found::Lost("its Secret holds no readable key"),
+    }
+}
+
+/// Whether DNS holds a key under a selector that we are about to use first. Only the authoritative servers are asked:
+/// a resolver would remember for a while that there is nothing (RFC 2308 section 5).
+async fn is_taken(ctx: &Context, domain: &Name, selector: &Selector) -> bool {
+    let Ok(name) = selector.record_name(domain) else {
+        return false;
+    };
+    let key = Key::new(name, RecordType::Txt);
+    let direct = ctx.looker.direct(&[key.clone()].into()).await;
+    direct.answers.get(&key).is_some_and(|answers| {
+        answers
+            .iter()
+            .any(|(_, answer)| answer.values().is_ok_and(|v| !v.is_empty()))
+    })
+}
+
+async fn make(
+    ctx: &Context,
+    secrets: &Api<Secret>,
+    domain: &Name,
+    slot: &Slot,
+    name: &str,
+    (algorithm, bits): (KeyAlgorithm, usize),
+) -> Result<Found, Error> {
+    let pair = generate(ctx, algorithm, bits).await?;
+    let annotations = [(SELECTOR, slot.selector.as_str()), (DOMAIN, domain.as_str())];
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(
+                MANAGED_BY.0.to_owned(),
+                MANAGED_BY.1.to_owned(),
+            )])),
+            annotations: Some(
+                annotations
+                    .into_iter()
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect(),
+            ),
+            ..ObjectMeta::default()
+        },
+        immutable: Some(true),
+        string_data: Some(BTreeMap::from([(PRIVATE_KEY.to_owned(), pair.pem().to_owned())])),
+        ..Secret::default()
+    };
+    match secrets.create(&PostParams::default(), &secret).await {
+        Ok(_) => Ok(Found::Pair(pair)),
+        // A former life of this operator was faster: its key counts, ours is forgotten.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let stored = secrets.get(name).await.map_err(Error::read("a key Secret"))?;
+            Ok(own(&stored, slot, &KeyLife::default()))
+        }
+        Err(error) => Err(Error::write("a key Secret")(error)),
+    }
+}
+
+/// Off the async threads, a bounded number at a time.
+async fn generate(ctx: &Context, algorithm: KeyAlgorithm, bits: usize) -> Result<PrivateKey, Error> {
+    let permit = ctx.key_permits.acquire().await;
+    let made =
+        tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, bits, &mut rand::rng())).await;
+    drop(permit);
+    match made {
+        Ok(pair) => pair.map_err(Error::MakeKey),
+        Err(_) => Err(Error::MakeKey(crate::key::KeyError::Generate)),
+    }
+}

@@ -1,0 +1,114 @@
+//! Looking: ask every authoritative server, prove keys, then run the checks on what receivers see. (network)
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::Context;
+use crate::api::Truth;
+use crate::finding::Finding;
+use crate::lookup::{Answer, Direct, Facts};
+use crate::plan::Group;
+use crate::protocol::alignment::{self, Proof};
+use crate::protocol::{self, Declaration, Evidence};
+use crate::record::Key;
+use crate::verify::{Verdict, silent_servers, verify};
+
+/// Rounds of questions: a chain of ten SPF includes and a DMARC walk fit well.
+const ROUNDS: usize = 24;
+/// Questions for one domain and pass.
+const QUESTIONS: usize = 600;
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Seen {
+    /// By wanted RRset.
+    pub verdicts: BTreeMap<Key, Verdict>,
+    /// What the authoritative servers answered.
+    pub direct: Direct,
+    /// What the checks found, worst first.
+    pub findings: Vec<Finding>,
+    /// Whether every declared sender has a verified aligned identifier.
+    pub senders: Proof,
+}
+
+/// Looks at a domain.
+pub async fn look(ctx: &Context, declaration: &Declaration<'_>, groups: &[Group]) -> Seen {
+    let keys: BTreeSet<Key> = groups.iter().map(|group| group.key.clone()).collect();
+    let direct = ctx.looker.direct(&keys).await;
+    let verdicts = verify(groups, &direct);
+    // Where the authoritative servers do not agree with us a receiver may get the worst of their answers. No resolver
+    // is asked there: it would remember a "no" that is about to be mended (RFC 2308 section 5).
+    let worst = |(key, verdict): (&Key, &Verdict)| {
+        (verdict.verified == Truth::False)
+            .then(|| verdict.worst.clone().map(|answer| (key.clone(), answer)))
+            .flatten()
+    };
+    let known: BTreeMap<Key, Answer> = verdicts.iter().filter_map(worst).collect();
+    let (mut findings, senders) = judge(ctx, declaration, known).await;
+    findings.extend(silent_servers(&direct));
+    findings.sort();
+    Seen {
+        verdicts,
+        direct,
+        findings,
+        senders,
+    }
+}
+
+/// Runs the checks, asks what they miss, and runs them again until they miss nothing.
+async fn judge(
+    ctx: &Context,
+    declaration: &Declaration<'_>,
+    mut known: BTreeMap<Key, Answer>,
+) -> (Vec<Finding>, Proof) {
+    let mut budget = QUESTIONS;
+    for round in 1.. {
+        let (findings, senders, mut missing) = examine(declaration, &known);
+        missing.retain(|key| !known.contains_key(key));
+        if missing.is_empty() || round > ROUNDS || budget == 0 {
+            return (findings, senders);
+        }
+        let asked: BTreeSet<Key> = missing.into_iter().take(budget).collect();
+        budget -= asked.len();
+        known.extend(ctx.looker.receiver(&asked).await);
+        // What the looker left out is not asked again.
+        for key in asked {
+            known
+                .entry(key)
+                .or_insert(Answer::Failed(crate::lookup::Failure::NotAsked));
+        }
+    }
+    (Vec::new(), Proof::Unknown)
+}
+
+/// One run of all checks; pure.
+fn examine(
+    declaration: &Declaration<'_>,
+    known: &BTreeMap<Key, Answer>,
+) -> (Vec<Finding>, Proof, BTreeSet<Key>) {
+    let facts = Facts::new(known.clone());
+    let evidence = Evidence {
+        declaration,
+        facts: &facts,
+    };
+    let findings = protocol::findings(&evidence);
+    let senders = alignment::senders_proven(&evidence);
+    (findings, senders, facts.take_missing())
+}
+
+/// The end of the longest negative answer seen about a key's record, from now.
+pub fn negative_until(direct: &Direct, key: &Key, now: Timestamp) -> Option<Timestamp> {
+    let ttl = |answer: &Answer| match answer {
+        Answer::NoData { negative_ttl } | Answer::NxDomain { negative_ttl } => Some(*negative_ttl),
+        Answer::Records { .. } | Answer::Failed(_) => None,
+    };
+    let longest = direct
+        .answers
+        .get(key)?
+        .iter()
+        .filter_map(|(_, answer)| ttl(answer))
+        .max()?;
+    now.checked_add(jiff::SignedDuration::from_secs(i64::from(longest)))
+        .ok()
+}

@@ -1,0 +1,173 @@
+//! The imperative shell: watches, passes, writes. Only here, in `publish` and in `lookup` is anything async, and only
+//! here is the clock read.
+
+pub mod admit;
+pub mod book;
+pub mod domain;
+pub mod error;
+pub mod finalize;
+pub mod keys;
+pub mod look;
+pub mod prove;
+pub mod provider;
+pub mod publish;
+pub mod report;
+mod run;
+pub mod signer;
+pub mod withdraw;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::Store;
+use kube::{Client, Resource, ResourceExt};
+use tokio::sync::Semaphore;
+
+use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim};
+use crate::config::Config;
+use crate::lookup::looker::Looker;
+use crate::metrics::Metrics;
+use crate::name::{Name, Selector};
+use crate::status::Patience;
+
+pub use error::Error;
+pub use run::{Shell, run};
+
+/// The wall clock.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// What a process remembers of a MailDomain between passes. All of it may be lost: it only spares time.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// Whether every sender was proven when last looked at.
+    pub senders_proven: bool,
+    /// When every server first answered with the key of a selector.
+    pub first_seen: BTreeMap<String, Timestamp>,
+    /// Until when a resolver may remember that a selector had no key.
+    pub negative_until: BTreeMap<String, Timestamp>,
+    /// Since when a provider that is told a state leaves records missing.
+    pub missing_since: BTreeMap<String, Timestamp>,
+    /// For how long conditions have been unknown.
+    pub patience: Patience,
+    /// Passes since everything was at rest.
+    pub unsettled: u32,
+    /// Failed passes in a row.
+    pub failures: u32,
+}
+
+type Outputs = BTreeMap<(String, String), BTreeSet<(Name, Selector)>>;
+
+/// What every pass shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The configuration.
+    pub config: Config,
+    /// Asks DNS.
+    pub looker: Arc<Looker>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Threads that make keys.
+    pub key_permits: Semaphore,
+    /// Every provider.
+    pub providers: Store<ClusterDNSProvider>,
+    /// Every claim.
+    pub claims: Store<MailDomainClaim>,
+    private_zones: Vec<Name>,
+    recorder: Recorder,
+    domain_stores: Vec<Store<MailDomain>>,
+    signer_stores: Vec<Store<DKIMSigner>>,
+    memories: Mutex<HashMap<String, Memory>>,
+    outputs: Mutex<Outputs>,
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// A panic elsewhere does not make this data wrong: every write leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// Every MailDomain that is watched.
+    pub fn domains(&self) -> Vec<Arc<MailDomain>> {
+        self.domain_stores.iter().flat_map(Store::state).collect()
+    }
+
+    /// Every DKIMSigner that is watched.
+    pub fn signers(&self) -> Vec<Arc<DKIMSigner>> {
+        self.signer_stores.iter().flat_map(Store::state).collect()
+    }
+
+    /// Whether private and documentation addresses are in order for this domain.
+    pub fn is_private(&self, domain: &Name) -> bool {
+        self.private_zones.iter().any(|zone| domain.is_within(zone))
+    }
+
+    /// A copy of what is remembered of an object.
+    pub fn recall(&self, object: &MailDomain) -> Memory {
+        lock(&self.memories)
+            .get(&object.uid().unwrap_or_default())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Changes what is remembered of an object.
+    pub fn remember<T>(&self, object: &MailDomain, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(
+            lock(&self.memories)
+                .entry(object.uid().unwrap_or_default())
+                .or_default(),
+        )
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, object: &MailDomain) {
+        lock(&self.memories).remove(&object.uid().unwrap_or_default());
+    }
+
+    /// Whether a signer's output holds a key; `None` while its output was not looked at by this process.
+    pub fn output_holds(&self, namespace: &str, signer: &str, key: &(Name, Selector)) -> Option<bool> {
+        let outputs = lock(&self.outputs);
+        outputs
+            .get(&(namespace.to_owned(), signer.to_owned()))
+            .map(|held| held.contains(key))
+    }
+
+    fn set_output(&self, namespace: &str, signer: &str, held: BTreeSet<(Name, Selector)>) {
+        lock(&self.outputs).insert((namespace.to_owned(), signer.to_owned()), held);
+    }
+
+    /// How often something failed; used for the delay of the next try.
+    fn count_failure(&self, what: &str) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(what.to_owned()).or_default();
+        *count = count.saturating_add(1).min(16);
+        *count
+    }
+
+    /// Tells people of a change. An event that cannot be written is not worth a failed pass.
+    pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
+        let warning = matches!(reason, "Conflict" | "KeyReplaced" | "DriftMended");
+        let event = Event {
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: reason.to_owned(),
+            note: Some(crate::status::bounded_text(note)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::debug!(error = %error, "failed to write an event");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Publishing: read what stands there, plan, write the ledger, call the providers. (client)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::admit::{self, View};
+use super::{Context, Error, Memory};
+use crate::api::{DmarcPolicy, MailDomain};
+use crate::intent::Intent;
+use crate::name::Name;
+use crate::plan::{Group, Plan, Situation, Step, group, plan};
+use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
+use crate::publish::{Live, PublishError, Publisher, connect};
+use crate::record::{Key, RecordType};
+use crate::tenancy::{Home, Refusal, Tenant, place};
+
+/// What was planned and what the providers said.
+#[derive(Debug)]
+pub struct Published {
+    /// What is wanted, by RRset.
+    pub groups: Vec<Group>,
+    /// The plan.
+    pub plan: Plan,
+    /// What each provider that was called said.
+    pub applied: BTreeMap<String, Result<(), PublishError>>,
+    /// Providers whose success is seen in DNS only.
+    pub deferred: BTreeMap<String, Arc<dyn Publisher>>,
+    /// What stood at each zone before.
+    pub live: LiveByHome,
+    /// Whether the declared DMARC policy went out.
+    pub gate: PolicyGate,
+}
+
+type Publishers = BTreeMap<String, Result<Arc<dyn Publisher>, PublishError>>;
+/// What stands at each zone, or why that is not known.
+pub type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
+
+/// Brings what is wanted to the providers.
+pub async fn publish(
+    ctx: &Context,
+    object: &MailDomain,
+    intent: &Intent,
+    keys: &[SigningKey],
+    view: &mut View,
+    memory: &Memory,
+    now: Timestamp,
+) -> Result<Published, Error> {
+    let private_zone = ctx.is_private(&intent.domain);
+    let declare = |policy_gate| Declaration {
+        intent,
+        keys,
+        policy_gate,
+        private_zone,
+    };
+    // The names are the same whether the policy is held or not.
+    let names: BTreeSet<Name> = protocol::desired(&declare(PolicyGate::Held))
+        .into_iter()
+        .map(|w| w.key.name)
+        .collect();
+    let places = places(view, intent, &names);
+    let publishers = publishers(ctx, view).await;
+    let live = read(&publishers, view, &places).await;
+    let gate = policy_gate(intent, &live, memory);
+    let groups = group(protocol::desired(&declare(gate)));
+    let adopted = adoptable(object, view);
+    for entry in adopted {
+        view.book.written.entry(entry.0).or_insert(entry.1);
+    }
+    let plan = plan(&Situation {
+        domain: &intent.domain,
+        ttl: intent.ttl,
+        groups: &groups,
+        places: &places,
+        live: &live,
+        written: &view.book.written,
+        now,
+        drain: ctx.config.drain(private_zone),
+    });
+    view.book.written = plan.written.clone();
+    let applied = apply(ctx, intent, view, &plan, &publishers, &live).await?;
+    settle(view, &plan, &applied, &publishers);
+    let deferred = publishers
+        .into_iter()
+        .filter_map(|(name, publisher)| publisher.ok().filter(|p| p.hands_over()).map(|p| (name, p)))
+        .collect();
+    Ok(Published {
+        groups,
+        plan,
+        applied,
+        deferred,
+        live,
+        gate,
+    })
+}
+
+fn places(view: &View, intent: &Intent, names: &BTreeSet<Name>) -> BTreeMap<Name, Result<Home, Refusal>> {
+    let tenant = Tenant {
+        labels: &view.labels,
+        domain: &intent.domain,
+        foreign_claims: &view.foreign_claims,
+    };
+    names
+        .iter()
+        .map(|name| (name.clone(), place(&tenant, &view.services, name)))
+        .collect()
+}
+
+/// A publisher for every provider that the MailDomain refers to or that holds records of ours.
+async fn publishers(ctx: &Context, view: &View) -> Publishers {
+    let mut publishers = Publishers::new();
+    for provider in &view.providers {
+        let name = provider.metadata.name.clone().unwrap_or_default();
+        publishers.insert(
+            name,
+            connect(provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
+        );
+    }
+    for entry in view.book.written.values() {
+        let name = &entry.home.provider;
+        if publishers.contains_key(name) {
+            continue;
+        }
+        if let Some(provider) = ctx.providers.get(&kube::runtime::reflector::ObjectRef::new(name)) {
+            publishers.insert(
+                name.clone(),
+                connect(&provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
+            );
+        }
+    }
+    publishers
+}
+
+/// Reads every zone once, all at the same time.
+async fn read(
+    publishers: &Publishers,
+    view: &View,
+    places: &BTreeMap<Name, Result<Home, Refusal>>,
+) -> LiveByHome {
+    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
+    for (name, home) in places {
+        if let Ok(home) = home {
+            names.entry(home.clone()).or_default().insert(name.clone());
+        }
+    }
+    for (key, entry) in &view.book.written {
+        names
+            .entry(entry.home.clone())
+            .or_default()
+            .insert(key.name.clone());
+    }
+    let reads = names.into_iter().map(|(home, names)| async move {
+        let live = match publishers.get(&home.provider) {
+            Some(Ok(publisher)) => publisher.read(&home.zone, &names).await,
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(PublishError::Unreachable),
+        };
+        (home, live)
+    });
+    futures::future::join_all(reads).await.into_iter().collect()
+}
+
+/// The policy may go out when every sender was proven in this life of the process, or when a record as strict stands
+/// there already: a policy is never lowered (design section 4).
+fn policy_gate(intent: &Intent, live: &LiveByHome, memory: &Memory) -> PolicyGate {
+    let Some(wanted) = intent.dmarc.as_ref().map(|dmarc| dmarc.policy) else {
+        return PolicyGate::Released;
+    };
+    if wanted == DmarcPolicy::None || memory.senders_proven {
+        return PolicyGate::Released;
+    }
+    let strict = |text: &str| dmarc::strictness(text).is_some_and(|there| there >= wanted);
+    let stands = intent.domain.child("_dmarc").is_ok_and(|name| {
+        let key = Key::new(name, RecordType::Txt);
+        let rrsets = live.values().flatten().filter_map(|live| live.rrsets.get(&key));
+        rrsets
+            .flat_map(|rrset| rrset.records.values().flatten())
+            .any(|value| value.as_txt().is_some_and(strict))
+    });
+    if stands {
+        PolicyGate::Released
+    } else {
+        PolicyGate::Held
+    }
+}
+
+/// Somebody deleted the ledger: what the status says was published counts as written by us, but only to recognise
+/// exactly the wanted values again. It settles (and so becomes ours to mend) only when a read shows just them.
+fn adoptable(object: &MailDomain, view: &View) -> Vec<(Key, crate::plan::Written)> {
+    let Some(status) = object.status.as_ref().filter(|_| view.book.is_new()) else {
+        return Vec::new();
+    };
+    let rows = status
+        .records
+        .iter()
+        .filter(|row| row.published == crate::api::Truth::True);
+    rows.filter_map(|row| {
+        let key = Key::new(Name::parse(&row.name).ok()?, RecordType::parse(&row.record_type)?);
+        let provider = row.provider.clone()?;
+        let zone = view
+            .services
+            .iter()
+            .find(|s| s.name == provider)
+            .and_then(|s| key.name.longest_match(&s.zones))?
+            .clone();
+        let purpose = protocol::Purpose::parse(&row.purpose)?;
+        let values = crate::record::Values::new();
+        Some((
+            key,
+            crate::plan::Written {
+                home: Home { provider, zone },
+                purpose,
+                values,
+                settled: false,
+                withdraw_after: None,
+            },
+        ))
+    })
+    .collect()
+}
+
+/// The ledger first, the claim once more, then the providers.
+async fn apply(
+    ctx: &Context,
+    intent: &Intent,
+    view: &mut View,
+    plan: &Plan,
+    publishers: &Publishers,
+    live: &LiveByHome,
+) -> Result<BTreeMap<String, Result<(), PublishError>>, Error> {
+    let mut applied = BTreeMap::new();
+    let calls: Vec<_> = plan
+        .providers
+        .iter()
+        .filter_map(|(name, part)| {
+            let publisher = publishers.get(name)?.as_ref().ok()?;
+            let declarative = publisher.hands_over();
+            // A provider that is told a state must not be told one that was made in the dark.
+            let blind = declarative
+                && live
+                    .iter()
+                    .any(|(home, read)| &home.provider == name && read.is_err());
+            (!blind && (declarative || !part.changes.is_empty())).then_some((name, part, publisher))
+        })
+        .collect();
+    if calls.is_empty() {
+        return Ok(applied);
+    }
+    if !plan.is_empty() || view.book.is_new() {
+        view.book.write(ctx).await?;
+    }
+    if !admit::holds_claim(ctx, &intent.domain, &view.holder).await? {
+        return Ok(applied);
+    }
+    for (name, part, publisher) in calls {
+        applied.insert(name.clone(), publisher.apply(part).await);
+    }
+    Ok(applied)
+}
+
+/// A provider that reads back what it wrote has shown that it is there.
+fn settle(
+    view: &mut View,
+    plan: &Plan,
+    applied: &BTreeMap<String, Result<(), PublishError>>,
+    publishers: &Publishers,
+) {
+    for row in plan
+        .rows
+        .iter()
+        .filter(|row| matches!(row.step, Step::Write | Step::Mend))
+    {
+        let Some(home) = &row.home else { continue };
+        let reads_back = publishers
+            .get(&home.provider)
+            .is_some_and(|p| p.as_ref().is_ok_and(|p| !p.hands_over()));
+        let done = applied.get(&home.provider).is_some_and(Result::is_ok);
+        if let (true, true, Some(entry)) = (reads_back, done, view.book.written.get_mut(&row.group.key)) {
+            entry.values = row.group.values.clone();
+            entry.settled = true;
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Wiring: which watch wakes which pass. (client)
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use kube::api::Api;
+use kube::runtime::controller::{Config as ControllerConfig, Controller};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use kube::{Client, ResourceExt};
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+
+use super::{Context, domain, provider, signer, withdraw};
+use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
+use crate::config::{Config, ConfigError};
+use crate::lookup::looker::Looker;
+use crate::metrics::Metrics;
+
+/// What the outside gives to the controllers.
+pub struct Shell {
+    /// The API server.
+    pub client: Client,
+    /// The operator's namespace.
+    pub namespace: String,
+    /// Namespaces to watch; empty: all.
+    pub watch_namespaces: Vec<String>,
+    /// The configuration.
+    pub config: Config,
+    /// Contents of `/etc/resolv.conf`.
+    pub resolv_conf: String,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Turns true when the process shall end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Runs every controller until `stop`. Returns when the passes under way have ended.
+pub async fn run(shell: Shell) -> Result<(), ConfigError> {
+    let Shell {
+        client,
+        namespace,
+        watch_namespaces,
+        config,
+        resolv_conf,
+        metrics,
+        stop,
+    } = shell;
+    let looker = Arc::new(Looker::new(config.looker(&resolv_conf)?));
+    let private_zones = config.private_zones()?;
+    let scopes: Vec<Option<String>> = if watch_namespaces.is_empty() {
+        vec![None]
+    } else {
+        watch_namespaces.into_iter().map(Some).collect()
+    };
+    let domains: Vec<Controller<MailDomain>> = scopes
+        .iter()
+        .map(|scope| own_changes(scoped(&client, scope.as_deref())))
+        .collect();
+    let signers: Vec<Controller<DKIMSigner>> = scopes
+        .iter()
+        .map(|scope| own_changes(scoped(&client, scope.as_deref())))
+        .collect();
+    let (providers, watch_providers) = mirror::<ClusterDNSProvider>(client.clone());
+    let (claims, watch_claims) = mirror::<MailDomainClaim>(client.clone());
+    let reporter = Reporter {
+        controller: "maildomain.dev/operator".to_owned(),
+        instance: None,
+    };
+    let ctx = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        key_permits: Semaphore::new(config.key_workers),
+        domain_stores: domains.iter().map(Controller::store).collect(),
+        signer_stores: signers.iter().map(Controller::store).collect(),
+        memories: Mutex::default(),
+        outputs: Mutex::default(),
+        failures: Mutex::default(),
+        client: client.clone(),
+        namespace,
+        config,
+        looker,
+        metrics,
+        providers,
+        claims,
+        private_zones,
+    });
+    let mut running: Vec<BoxFuture<'static, ()>> =
+        vec![until(&stop, watch_providers), until(&stop, watch_claims)];
+    for (controller, scope) in domains.into_iter().zip(&scopes) {
+        running.push(run_domains(controller, scope.as_deref(), &ctx, &stop));
+    }
+    for (controller, scope) in signers.into_iter().zip(&scopes) {
+        running.push(run_signers(controller, scope.as_deref(), &ctx, &stop));
+    }
+    running.push(run_providers(&ctx, &stop));
+    running.push(run_ledgers(&ctx, &stop));
+    // The caches of providers and claims come first: a pass without them would call a provider missing.
+    futures::future::join_all(running).await;
+    Ok(())
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// A controller that wakes at changes of spec and labels: the status that it writes itself must not wake it. Setting a
+/// deletionTimestamp raises the generation too.
+fn own_changes<K>(api: Api<K>) -> Controller<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync + Unpin,
+{
+    let (reader, writer) = reflector::store();
+    let changes = predicates::generation.combine(predicates::labels);
+    let watch = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(changes, kube::runtime::PredicateConfig::default());
+    Controller::for_stream(watch, reader)
+}
+
+/// A cache of a cluster-scoped kind, and what keeps it fresh.
+fn mirror<K>(client: Client) -> (Store<K>, BoxFuture<'static, ()>)
+where
+    K: kube::Resource<Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+    K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync,
+{
+    let (reader, writer) = reflector::store();
+    let watch = watcher(Api::<K>::all(client), watcher::Config::default()).default_backoff();
+    let keep = reflector::reflector(writer, watch)
+        .for_each(|_| std::future::ready(()))
+        .boxed();
+    (reader, keep)
+}
+
+fn until(stop: &watch::Receiver<bool>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    let stopped = stopped(stop);
+    async move {
+        tokio::select! { () = task => {}, () = stopped => {} }
+    }
+    .boxed()
+}
+
+/// Ends when the process shall end.
+fn stopped(stop: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + Sync + 'static {
+    let mut stop = stop.clone();
+    async move {
+        // An error means that nobody can say stop any more, which is the same.
+        stop.wait_for(|stop| *stop).await.map_or((), |_| ())
+    }
+}
+
+fn run_domains(
+    controller: Controller<MailDomain>,
+    scope: Option<&str>,
+    ctx: &Arc<Context>,
+    stop: &watch::Receiver<bool>,
+) -> BoxFuture<'static, ()> {
+    let all = controller.store();
+    let (of_provider, of_signer) = (all.clone(), all);
+    let ctx = ctx.clone();
+    let controller = controller
+        .with_config(ControllerConfig::default().concurrency(ctx.config.concurrency))
+        .watches(
+            Api::<ClusterDNSProvider>::all(ctx.client.clone()),
+            watcher::Config::default(),
+            move |provider: ClusterDNSProvider| {
+                let name = provider.name_any();
+                let refers =
+                    move |d: &Arc<MailDomain>| d.spec.publishing.provider_refs.iter().any(|r| r.name == name);
+                of_provider
+                    .state()
+                    .into_iter()
+                    .filter(refers)
+                    .map(|d| ObjectRef::from_obj(&*d))
+                    .collect::<Vec<_>>()
+            },
+        )
+        .watches(
+            scoped::<DKIMSigner>(&ctx.client, scope),
+            watcher::Config::default(),
+            move |signer: DKIMSigner| {
+                let selected = move |d: &Arc<MailDomain>| {
+                    d.namespace() == signer.namespace()
+                        && crate::tenancy::selects(&signer.spec.mail_domain_selector, d.labels())
+                };
+                of_signer
+                    .state()
+                    .into_iter()
+                    .filter(selected)
+                    .map(|d| ObjectRef::from_obj(&*d))
+                    .collect::<Vec<_>>()
+            },
+        )
+        .graceful_shutdown_on(stopped(stop));
+    async move {
+        if let (Ok(()), Ok(())) = (
+            ctx.providers.wait_until_ready().await,
+            ctx.claims.wait_until_ready().await,
+        ) {
+            controller
+                .run(domain::reconcile, domain::error_policy, ctx)
+                .for_each(|_| std::future::ready(()))
+                .await;
+        }
+    }
+    .boxed()
+}
+
+fn run_signers(
+    controller: Controller<DKIMSigner>,
+    scope: Option<&str>,
+    ctx: &Arc<Context>,
+    stop: &watch::Receiver<bool>,
+) -> BoxFuture<'static, ()> {
+    let all = controller.store();
+    let config = ControllerConfig::default()
+        .concurrency(2)
+        .debounce(Duration::from_millis(500));
+    controller
+        .with_config(config)
+        .watches(
+            scoped::<MailDomain>(&ctx.client, scope),
+            watcher::Config::default(),
+            move |domain: MailDomain| {
+                let selects = move |s: &Arc<DKIMSigner>| {
+                    s.namespace() == domain.namespace()
+                        && crate::tenancy::selects(&s.spec.mail_domain_selector, domain.labels())
+                };
+                all.state()
+                    .into_iter()
+                    .filter(selects)
+                    .map(|s| ObjectRef::from_obj(&*s))
+                    .collect::<Vec<_>>()
+            },
+        )
+        .graceful_shutdown_on(stopped(stop))
+        .run(signer::reconcile, signer::error_policy, ctx.clone())
+        .for_each(|_| std::future::ready(()))
+        .boxed()
+}
+
+fn run_providers(ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    own_changes(Api::<ClusterDNSProvider>::all(ctx.client.clone()))
+        .with_config(ControllerConfig::default().concurrency(4))
+        .graceful_shutdown_on(stopped(stop))
+        .run(provider::reconcile, provider::error_policy, ctx.clone())
+        .for_each(|_| std::future::ready(()))
+        .boxed()
+}
+
+fn run_ledgers(ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    let ledgers: Api<RecordLedger> = Api::namespaced(ctx.client.clone(), &ctx.namespace);
+    let ctx = ctx.clone();
+    let controller = Controller::new(ledgers, watcher::Config::default())
+        .with_config(ControllerConfig::default().concurrency(4))
+        .graceful_shutdown_on(stopped(stop));
+    async move {
+        if ctx.providers.wait_until_ready().await.is_ok() {
+            controller
+                .run(withdraw::reconcile, withdraw::error_policy, ctx)
+                .for_each(|_| std::future::ready(()))
+                .await;
+        }
+    }
+    .boxed()
+}

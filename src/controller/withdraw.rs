@@ -1,0 +1,148 @@
+//! Ledgers whose MailDomain is gone with deletion policy Delete: DMARC first, then the rest, keys when drained. (client)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+use super::book::Book;
+use super::{Context, Error, admit, clock};
+use crate::api::RecordLedger;
+use crate::name::Name;
+use crate::plan::{Plan, Situation, plan};
+use crate::publish::{Live, PublishError, connect};
+use crate::tenancy::Home;
+
+/// Removes what a ledger lists, once it was told to.
+pub async fn reconcile(object: Arc<RecordLedger>, ctx: Arc<Context>) -> Result<Action, Error> {
+    if object.spec.withdraw.is_none() {
+        return Ok(Action::await_change());
+    }
+    let Ok(domain) = Name::parse_host(&object.spec.domain) else {
+        return Ok(Action::await_change());
+    };
+    // The object may be old: the ledger is read once more, and a MailDomain that came back has cleared the order.
+    let mut book = Book::read(&ctx, &domain).await?;
+    let Some(holder) = book.holder.clone().filter(|_| book.withdraw.is_some()) else {
+        return Ok(Action::await_change());
+    };
+    if !admit::holds_claim(&ctx, &domain, &holder).await? && !only_keys(&book) {
+        tracing::info!(domain.name = %domain, "the claim has moved on; what is left is not ours to remove");
+        book.close(&ctx).await?;
+        return Ok(Action::await_change());
+    }
+    let now = clock();
+    let (plan, result) = step(&ctx, &domain, &mut book, now).await?;
+    if book.written.is_empty() {
+        admit::release_claim(&ctx, &domain, &holder).await?;
+        book.close(&ctx).await?;
+        return Ok(Action::await_change());
+    }
+    book.write(&ctx).await?;
+    if let Err(error) = result {
+        return Err(Error::Publish(error));
+    }
+    if only_keys(&book) {
+        admit::release_claim(&ctx, &domain, &holder).await?;
+    }
+    Ok(Action::requeue(next(&ctx, &plan, now)))
+}
+
+/// Whether only key records are left, which wait for mail in flight.
+fn only_keys(book: &Book) -> bool {
+    book.written.values().all(|entry| entry.withdraw_after.is_some())
+}
+
+/// One plan with nothing wanted, carried out.
+async fn step(
+    ctx: &Context,
+    domain: &Name,
+    book: &mut Book,
+    now: Timestamp,
+) -> Result<(Plan, Result<(), PublishError>), Error> {
+    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
+    for (key, entry) in &book.written {
+        names
+            .entry(entry.home.clone())
+            .or_default()
+            .insert(key.name.clone());
+    }
+    let mut publishers = BTreeMap::new();
+    for home in names.keys() {
+        if let Some(provider) = ctx.providers.get(&ObjectRef::new(&home.provider)) {
+            publishers.insert(
+                home.provider.clone(),
+                connect(&provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
+            );
+        }
+    }
+    let mut live: BTreeMap<Home, Result<Live, PublishError>> = BTreeMap::new();
+    for (home, names) in &names {
+        let read = match publishers.get(&home.provider) {
+            Some(Ok(publisher)) => publisher.read(&home.zone, names).await,
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(PublishError::Unreachable),
+        };
+        live.insert(home.clone(), read);
+    }
+    let drain = ctx.config.drain(ctx.is_private(domain));
+    let situation = Situation {
+        domain,
+        ttl: 3600,
+        groups: &[],
+        places: &BTreeMap::new(),
+        live: &live,
+        written: &book.written,
+        now,
+        drain,
+    };
+    let plan = plan(&situation);
+    book.written = plan.written.clone();
+    let mut result: Result<(), PublishError> = live
+        .values()
+        .find_map(|read| read.as_ref().err().cloned())
+        .map_or(Ok(()), Err);
+    for (name, part) in &plan.providers {
+        let Some(Ok(publisher)) = publishers.get(name) else {
+            continue;
+        };
+        let blind = live
+            .iter()
+            .any(|(home, read)| &home.provider == name && read.is_err());
+        if !blind {
+            result = publisher.apply(part).await.and(result);
+        }
+    }
+    Ok((plan, result))
+}
+
+/// Soon after a removal, to see it gone; else when the first key has drained.
+fn next(ctx: &Context, plan: &Plan, now: Timestamp) -> Duration {
+    let drained = plan
+        .written
+        .values()
+        .filter_map(|entry| entry.withdraw_after)
+        .min();
+    let wait = drained.and_then(|after| Duration::try_from(after.duration_since(now)).ok());
+    if plan.is_empty() {
+        wait.unwrap_or(ctx.config.settle_interval)
+            .max(ctx.config.settle_interval)
+    } else {
+        ctx.config.settle_interval
+    }
+}
+
+/// Tried again ever later, ten minutes at most: a provider may be gone for good.
+pub fn error_policy(object: Arc<RecordLedger>, error: &Error, ctx: Arc<Context>) -> Action {
+    let failures = ctx.count_failure(&object.name_any());
+    tracing::warn!(
+        ledger = object.name_any(),
+        error = super::error::chain(error),
+        "the removal failed"
+    );
+    Action::requeue(Duration::from_secs(1 << failures.min(9)).min(Duration::from_mins(10)))
+}

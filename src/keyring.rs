@@ -1,0 +1,305 @@
+//! Which key each declared one is at this moment, and what has to be done to have it. Pure.
+//!
+//! The life of a key is in the ledger ([`KeyLife`]) and its private half in an immutable Secret. A Secret that was
+//! seen and is gone leads to a new selector, never to another key under the old one.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::KeyLife;
+use crate::intent::{Intent, Key, KeyAlgorithm, KeySource, Sender};
+use crate::key::PublicKey;
+use crate::name::Selector;
+use crate::protocol::{KeyRecord, SigningKey};
+
+/// One declared key with what is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// `<sender>/<key name>`, the entry in the ledger.
+    pub id: String,
+    /// The sender.
+    pub sender: String,
+    /// The key's name.
+    pub name: String,
+    /// The selector.
+    pub selector: Selector,
+    /// Where the key comes from.
+    pub origin: Origin,
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Our own Secret of this name; made when it is not there.
+    Own {
+        /// Name of the Secret.
+        secret: String,
+        /// Algorithm.
+        algorithm: KeyAlgorithm,
+        /// RSA modulus length in bits.
+        bits: usize,
+    },
+    /// The user's Secret.
+    Imported {
+        /// Name of the Secret.
+        secret: String,
+        /// Key in its data.
+        entry: String,
+    },
+    /// Only the public half is known.
+    Public(PublicKey),
+    /// A vendor keeps the record.
+    Delegated(crate::name::Name),
+}
+
+/// The identity of a MailDomain as far as keys are concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// `metadata.uid`.
+    pub uid: &'a str,
+}
+
+/// The slot of every declared key, and the lives with a selector assigned to each generated key. `taken` are
+/// selectors that DNS or the ledger holds for another key.
+pub fn slots(
+    intent: &Intent,
+    owner: Owner<'_>,
+    lives: &BTreeMap<String, KeyLife>,
+    taken: &dyn Fn(&Selector) -> bool,
+) -> (Vec<Slot>, BTreeMap<String, KeyLife>) {
+    let mut lives = lives.clone();
+    let mut slots = Vec::new();
+    for sender in &intent.senders {
+        for key in &sender.keys {
+            slots.extend(slot(sender, key, owner, &mut lives, taken));
+        }
+    }
+    (slots, lives)
+}
+
+fn slot(
+    sender: &Sender,
+    key: &Key,
+    owner: Owner<'_>,
+    lives: &mut BTreeMap<String, KeyLife>,
+    taken: &dyn Fn(&Selector) -> bool,
+) -> Option<Slot> {
+    let id = format!("{}/{}", sender.name, key.name);
+    let life = lives.entry(id.clone()).or_default();
+    let (selector, origin) = match &key.source {
+        KeySource::Generate { algorithm, bits } => {
+            let selector = assigned(sender, &key.name, owner, life, taken)?;
+            let secret = secret_name(owner.name, &selector);
+            (
+                selector,
+                Origin::Own {
+                    secret,
+                    algorithm: *algorithm,
+                    bits: *bits,
+                },
+            )
+        }
+        KeySource::Import {
+            selector,
+            secret,
+            entry,
+        } => (
+            selector.clone(),
+            Origin::Imported {
+                secret: secret.clone(),
+                entry: entry.clone(),
+            },
+        ),
+        KeySource::PublicKey {
+            selector,
+            algorithm,
+            value,
+        } => (
+            selector.clone(),
+            Origin::Public(PublicKey::parse(*algorithm, value).ok()?),
+        ),
+        KeySource::Delegate { selector, target } => (selector.clone(), Origin::Delegated(target.clone())),
+    };
+    if life.selector.as_deref() != Some(selector.as_str()) {
+        // Another selector is another key: nothing of the old one's proof holds for it.
+        life.used_selectors
+            .extend(life.selector.replace(selector.to_string()));
+        life.fingerprint = None;
+        life.proven = None;
+        life.secret_seen = false;
+    }
+    Some(Slot {
+        id,
+        sender: sender.name.clone(),
+        name: key.name.clone(),
+        selector,
+        origin,
+    })
+}
+
+/// The selector in use, or a new one that was never used.
+fn assigned(
+    sender: &Sender,
+    key: &str,
+    owner: Owner<'_>,
+    life: &mut KeyLife,
+    taken: &dyn Fn(&Selector) -> bool,
+) -> Option<Selector> {
+    let current = life
+        .selector
+        .as_deref()
+        .and_then(|text| Selector::parse(text).ok());
+    if let Some(current) = current.filter(|s| !life.used_selectors.iter().any(|used| used == s.as_str())) {
+        return Some(current);
+    }
+    // Ten names in a row that somebody else uses do not happen; the bound keeps this loop finite.
+    for _ in 0..10 {
+        let selector = crate::key::selector(
+            &sender.selector_prefix,
+            owner.uid,
+            &sender.name,
+            key,
+            life.counter,
+        )?;
+        if !life.used_selectors.iter().any(|used| used == selector.as_str()) && !taken(&selector) {
+            return Some(selector);
+        }
+        life.counter += 1;
+    }
+    None
+}
+
+/// Marks the key of a slot as lost: the next pass takes a new selector.
+pub fn lose(life: &mut KeyLife) {
+    life.used_selectors.extend(life.selector.take());
+    life.counter += 1;
+    *life = KeyLife {
+        counter: life.counter,
+        used_selectors: std::mem::take(&mut life.used_selectors),
+        ..KeyLife::default()
+    };
+}
+
+/// The Secret of a selector. Within the 253 characters of an object's name.
+pub fn secret_name(owner: &str, selector: &Selector) -> String {
+    let owner: String = owner.chars().take(180).collect();
+    format!("{}-{}", owner.trim_end_matches(['-', '.']), selector)
+}
+
+/// What a selector's record says, from the public half that was read.
+pub fn signing_key(slot: &Slot, public: Option<&PublicKey>) -> Option<SigningKey> {
+    let record = match &slot.origin {
+        Origin::Own { .. } | Origin::Imported { .. } => KeyRecord::Public(public?.clone()),
+        Origin::Public(key) => KeyRecord::Public(key.clone()),
+        Origin::Delegated(target) => KeyRecord::Delegated(target.clone()),
+    };
+    Some(SigningKey {
+        sender: slot.sender.clone(),
+        name: slot.name.clone(),
+        selector: slot.selector.clone(),
+        record,
+    })
+}
+
+/// Two full agreements of all authoritative servers, `apart` from each other, prove a key. Returns the moment of the
+/// first one to remember, and writes the proof into the life.
+///
+/// `unanimous`: every server answered with exactly this record, now. `not_before`: for a selector that somebody may
+/// have asked for, the end of the negative answer's life.
+pub fn prove(
+    life: &mut KeyLife,
+    unanimous: bool,
+    first: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+    apart: jiff::SignedDuration,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if life.proven.is_some() {
+        return None;
+    }
+    if !unanimous {
+        return None;
+    }
+    let first = first.unwrap_or(now);
+    if now.duration_since(first) >= apart && not_before.is_none_or(|until| now >= until) {
+        life.proven = Some(Time(now));
+    }
+    Some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::MailDomainSpec;
+
+    const OWNER: Owner<'static> = Owner {
+        name: "corp",
+        uid: "uid-1",
+    };
+
+    fn intent() -> Intent {
+        let spec: MailDomainSpec = serde_json::from_value(serde_json::json!({
+            "domain": "example.com",
+            "senders": [{"name": "mta", "dkim": {"keys": [{"name": "rsa", "generate": {"algorithm": "RSA"}}]}}],
+        }))
+        .unwrap();
+        crate::intent::parse(&spec).unwrap()
+    }
+
+    fn free(_: &Selector) -> bool {
+        false
+    }
+
+    #[test]
+    fn the_same_selector_after_a_crash() {
+        let (first, lives) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        assert_eq!(slots(&intent(), OWNER, &BTreeMap::new(), &free).0, first);
+        assert_eq!(slots(&intent(), OWNER, &lives, &free), (first, lives));
+    }
+
+    #[test]
+    fn a_lost_secret_leads_to_a_new_selector() {
+        let (first, mut lives) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        let life = lives.get_mut("mta/rsa").unwrap();
+        life.secret_seen = true;
+        life.proven = Some(Time(Timestamp::UNIX_EPOCH));
+        lose(life);
+        let (second, lives) = slots(&intent(), OWNER, &lives, &free);
+        assert_ne!(first[0].selector, second[0].selector);
+        assert_eq!(lives["mta/rsa"].used_selectors, [first[0].selector.to_string()]);
+        assert!(lives["mta/rsa"].proven.is_none() && !lives["mta/rsa"].secret_seen);
+    }
+
+    #[test]
+    fn a_selector_that_somebody_uses_is_skipped() {
+        let (first, _) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        let used = first[0].selector.clone();
+        let (second, lives) = slots(&intent(), OWNER, &BTreeMap::new(), &|s| s == &used);
+        assert_ne!(second[0].selector, used);
+        assert_eq!(lives["mta/rsa"].counter, 1);
+    }
+
+    #[test]
+    fn proof_needs_two_agreements_apart_and_the_negative_ttl() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let apart = jiff::SignedDuration::from_secs(5);
+        let mut life = KeyLife::default();
+        assert_eq!(prove(&mut life, false, None, None, apart, at(0)), None);
+        let first = prove(&mut life, true, None, None, apart, at(1));
+        assert_eq!((first, &life.proven), (Some(at(1)), &None));
+        assert_eq!(
+            prove(&mut life, false, first, None, apart, at(4)),
+            None,
+            "a disagreement starts over"
+        );
+        let first = prove(&mut life, true, None, Some(at(60)), apart, at(10));
+        prove(&mut life, true, first, Some(at(60)), apart, at(20));
+        assert!(life.proven.is_none(), "a negative answer may still be cached");
+        prove(&mut life, true, first, Some(at(60)), apart, at(60));
+        assert_eq!(life.proven, Some(Time(at(60))));
+    }
+}

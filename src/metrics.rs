@@ -1,0 +1,252 @@
+//! Metrics, in one place. No label holds a value that a user could make unbounded beyond their own objects' names.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::api::{MailDomainStatus, Truth};
+
+/// A MailDomain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DomainLabels {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    namespace: String,
+    name: String,
+    r#type: String,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordLabels {
+    namespace: String,
+    name: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    namespace: String,
+    name: String,
+    selector: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// Everything that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<ResultLabels, Counter>,
+    seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
+    conditions: Family<ConditionLabels, Gauge>,
+    records: Family<RecordLabels, Gauge>,
+    key_proven: Family<KeyLabels, Gauge<f64, AtomicU64>>,
+    policy_held: Family<DomainLabels, Gauge>,
+    leader: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+const TRUTHS: [Truth; 3] = [Truth::True, Truth::False, Truth::Unknown];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("maildomain");
+        let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.01, 2.5, 10));
+        let metrics = Self {
+            reconciles: Family::default(),
+            seconds: Family::new_with_constructor(histogram),
+            conditions: Family::default(),
+            records: Family::default(),
+            key_proven: Family::default(),
+            policy_held: Family::default(),
+            leader: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "reconciles",
+            "Passes by kind and result",
+            metrics.reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile",
+            "Time of a pass",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        registry.register(
+            "condition",
+            "1 for the status that a condition of a MailDomain has",
+            metrics.conditions.clone(),
+        );
+        registry.register(
+            "records",
+            "RRsets of a MailDomain by state",
+            metrics.records.clone(),
+        );
+        registry.register(
+            "key_proven_timestamp_seconds",
+            "When a key was proven, Unix time; its age is now minus this",
+            metrics.key_proven.clone(),
+        );
+        registry.register(
+            "policy_held",
+            "1 while the declared DMARC policy is held back",
+            metrics.policy_held.clone(),
+        );
+        registry.register("leader", "1 while this replica leads", metrics.leader.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Writing into a String does not fail.
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+
+    /// A pass of a controller; `result` is `ok` or an error's category.
+    pub fn reconciled(&self, kind: &'static str, result: &'static str, seconds: f64) {
+        self.reconciles
+            .get_or_create(&ResultLabels { kind, result })
+            .inc();
+        self.seconds.get_or_create(&KindLabels { kind }).observe(seconds);
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// The status that was computed for a MailDomain; `held`: its policy is held back.
+    pub fn observe(&self, labels: &DomainLabels, status: &MailDomainStatus, held: bool) {
+        let DomainLabels { namespace, name } = labels;
+        for condition in &status.conditions {
+            for truth in TRUTHS {
+                let labels = ConditionLabels {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    r#type: condition.type_.clone(),
+                    status: truth.as_str(),
+                };
+                self.conditions
+                    .get_or_create(&labels)
+                    .set(i64::from(condition.status == truth.as_str()));
+            }
+        }
+        let summary = status.summary.clone().unwrap_or_default();
+        for (state, count) in [
+            ("wanted", summary.records),
+            ("published", summary.published),
+            ("verified", summary.verified),
+        ] {
+            let labels = RecordLabels {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                state,
+            };
+            self.records.get_or_create(&labels).set(i64::from(count));
+        }
+        for key in &status.keys {
+            let Some(since) = &key.since else { continue };
+            let labels = KeyLabels {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                selector: key.selector.clone(),
+            };
+            self.key_proven
+                .get_or_create(&labels)
+                .set(since.0.as_duration().as_secs_f64());
+        }
+        self.policy_held.get_or_create(labels).set(i64::from(held));
+    }
+
+    /// Forgets a MailDomain that is gone.
+    pub fn forget(&self, labels: &DomainLabels, status: &MailDomainStatus) {
+        let DomainLabels { namespace, name } = labels;
+        for condition in &status.conditions {
+            for truth in TRUTHS {
+                self.conditions.remove(&ConditionLabels {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    r#type: condition.type_.clone(),
+                    status: truth.as_str(),
+                });
+            }
+        }
+        for state in ["wanted", "published", "verified"] {
+            self.records.remove(&RecordLabels {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                state,
+            });
+        }
+        for key in &status.keys {
+            self.key_proven.remove(&KeyLabels {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                selector: key.selector.clone(),
+            });
+        }
+        self.policy_held.remove(labels);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_appears_and_is_forgotten() {
+        let metrics = Metrics::default();
+        let labels = DomainLabels {
+            namespace: "a".into(),
+            name: "b".into(),
+        };
+        let status = MailDomainStatus {
+            conditions: vec![crate::status::condition(
+                &[],
+                "Ready",
+                Truth::False,
+                "X",
+                "m",
+                None,
+                jiff::Timestamp::UNIX_EPOCH,
+            )],
+            ..MailDomainStatus::default()
+        };
+        metrics.observe(&labels, &status, true);
+        let text = metrics.text();
+        assert!(
+            text.contains(r#"maildomain_condition{namespace="a",name="b",type="Ready",status="False"} 1"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"maildomain_policy_held{namespace="a",name="b"} 1"#));
+        metrics.forget(&labels, &status);
+        assert!(!metrics.text().contains(r#"name="b""#));
+    }
+}

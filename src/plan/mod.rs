@@ -1,0 +1,204 @@
+//! What to write: a three-way comparison of what is wanted, what stands at the provider, and what we wrote before.
+//!
+//! Pure. What is not ours is kept by adding it to what is wanted, not by filtering it from the changes afterwards. A
+//! plan is a value with a readable `Display`; an empty plan means no call at all.
+
+mod conflict;
+mod decide;
+mod group;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::name::Name;
+use crate::protocol::Purpose;
+use crate::publish::{Change, Live, ProviderPlan, PublishError};
+use crate::record::{Key, Values};
+use crate::tenancy::{Home, Refusal};
+
+pub use group::{Group, group};
+
+/// What this operator wrote at one RRset: a ledger entry, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub home: Home,
+    /// What for.
+    pub purpose: Purpose,
+    /// Our values; those of the write before stand beside them until `settled`.
+    pub values: Values,
+    /// Whether a read has shown our values there.
+    pub settled: bool,
+    /// A key record that nobody declares any more may go after this time.
+    pub withdraw_after: Option<Timestamp>,
+}
+
+/// Everything that the plan follows from.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// The domain.
+    pub domain: &'a Name,
+    /// TTL of our records, in seconds.
+    pub ttl: u32,
+    /// What is wanted, one group for each RRset.
+    pub groups: &'a [Group],
+    /// Where each name may be published, or why not.
+    pub places: &'a BTreeMap<Name, Result<Home, Refusal>>,
+    /// What stands at each provider's zones at the names in question, or why that is not known.
+    pub live: &'a BTreeMap<Home, Result<Live, PublishError>>,
+    /// What we wrote before.
+    pub written: &'a BTreeMap<Key, Written>,
+    /// The present.
+    pub now: Timestamp,
+    /// How long a key record stays after nobody declares it any more.
+    pub drain: jiff::SignedDuration,
+}
+
+/// What to write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// By provider.
+    pub providers: BTreeMap<String, ProviderPlan>,
+    /// What becomes of each wanted RRset, in the order of the groups.
+    pub rows: Vec<Row>,
+    /// The ledger as it must be before any provider is called.
+    pub written: BTreeMap<Key, Written>,
+}
+
+/// What becomes of one wanted RRset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What is wanted.
+    pub group: Group,
+    /// Where it goes.
+    pub home: Option<Home>,
+    /// What is done about it.
+    pub step: Step,
+}
+
+/// What is done about one wanted RRset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It stands there by our hand.
+    InPlace,
+    /// It stands there by another hand, exactly as wanted. Nothing is written, nothing is ever removed.
+    Satisfied,
+    /// It is written.
+    Write,
+    /// It was ours and is different now: it is mended.
+    Mend,
+    /// Something foreign stands there. Nothing is written at this name and type; the message has the line to paste.
+    Conflict(String),
+    /// It may not be published.
+    Refused(Refusal),
+    /// What stands there is not known, so nothing is written.
+    Unread(PublishError),
+}
+
+impl Plan {
+    /// Whether nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+
+    /// Every change.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.providers.values().flat_map(|provider| &provider.changes)
+    }
+
+    /// The names of every conflict.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&Key, &str)> {
+        self.rows.iter().filter_map(|row| match &row.step {
+            Step::Conflict(message) => Some((&row.group.key, message.as_str())),
+            Step::InPlace
+            | Step::Satisfied
+            | Step::Write
+            | Step::Mend
+            | Step::Refused(_)
+            | Step::Unread(_) => None,
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line a record: `+` added, `-` removed, `~` changed TTL, `!` conflict.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for change in self.changes() {
+            let Change {
+                zone: _,
+                key,
+                before,
+                ttl,
+                keep,
+                ours,
+            } = change;
+            let old: BTreeSet<String> = before
+                .iter()
+                .flat_map(|b| b.records.keys().filter(|raw| !keep.contains(*raw)).cloned())
+                .collect();
+            let new: BTreeSet<String> = ours.iter().map(ToString::to_string).collect();
+            for gone in old.difference(&new) {
+                writeln!(f, "- {key} {gone}")?;
+            }
+            for added in new.difference(&old) {
+                writeln!(f, "+ {key} {added}")?;
+            }
+            if let Some(before) = before.as_ref().filter(|b| b.ttl != *ttl && !change.deletes()) {
+                writeln!(f, "~ {key} TTL {} -> {ttl}", before.ttl)?;
+            }
+        }
+        for (key, message) in self.conflicts() {
+            writeln!(f, "! {key} {message}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares and decides.
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let mut plan = Plan {
+        written: situation.written.clone(),
+        ..Plan::default()
+    };
+    let aliases: BTreeSet<&Name> = situation
+        .groups
+        .iter()
+        .filter(|g| g.key.record_type == crate::record::RecordType::Cname)
+        .map(|g| &g.key.name)
+        .collect();
+    for group in situation.groups {
+        let clash =
+            aliases.contains(&group.key.name) && group.key.record_type != crate::record::RecordType::Cname;
+        decide::wanted(&mut plan, situation, group, clash);
+    }
+    decide::unwanted(&mut plan, situation);
+    for provider in plan.providers.values_mut() {
+        // Additions before removals, DMARC last in and first out (design section 4).
+        let renewed: BTreeSet<Name> = provider
+            .changes
+            .iter()
+            .filter(|c| !c.ours.is_empty())
+            .map(|c| c.key.name.clone())
+            .collect();
+        provider.changes.sort_by_key(|change| order(change, &renewed));
+    }
+    plan
+}
+
+/// Removing DMARC comes first, writing it last; other removals come after the additions, except where an alias makes
+/// room for what replaces it.
+fn order(change: &Change, renewed: &BTreeSet<Name>) -> u8 {
+    let dmarc = change.key.name.as_str().starts_with("_dmarc.");
+    match (change.ours.is_empty(), dmarc) {
+        (true, true) => 0,
+        (true, false) if renewed.contains(&change.key.name) => 0,
+        (false, false) => 1,
+        (true, false) => 2,
+        (false, true) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests;

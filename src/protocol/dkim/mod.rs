@@ -1,0 +1,105 @@
+//! DKIM (RFC 6376, 8301, 8463): a key record for every selector, and whether a verifier could use what is there.
+
+mod checks;
+mod key_text;
+#[cfg(test)]
+pub(crate) mod samples;
+
+use super::{Declaration, Evidence, KeyRecord, Protocol, Purpose, SigningKey, Wanted};
+use crate::api::KeyAlgorithm;
+use crate::intent::Sender;
+use crate::lookup::Failure;
+use crate::name::Name;
+use crate::record::{RecordType, Value};
+
+pub use key_text::{Fault, KeyText, Material, RsaForm};
+
+/// DKIM.
+pub const PROTOCOL: Protocol = Protocol {
+    name: "DKIM",
+    desired,
+    checks: checks::ALL,
+};
+
+/// Whether mail that a sender signs would verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SenderDkim {
+    /// At least one of its RSA keys is visible, correct and in force. `d=` is the domain, so it aligns.
+    Pass,
+    /// It has keys and none of them would do.
+    Fail,
+    /// None is known to be good, and of some nobody knows.
+    Unknown,
+    /// It declares no keys.
+    NoKeys,
+}
+
+/// Whether a receiver that verifies the sender's signatures today finds a key that it can use.
+pub fn sender_result(evidence: &Evidence<'_>, sender: &Sender) -> SenderDkim {
+    let keys = || {
+        evidence
+            .declaration
+            .keys
+            .iter()
+            .filter(|key| key.sender == sender.name)
+    };
+    if sender.keys.is_empty() && keys().next().is_none() {
+        return SenderDkim::NoKeys;
+    }
+    // Signers must sign with rsa-sha256 (RFC 8301 section 3.1), so an Ed25519 key alone proves nothing.
+    let visible: Vec<_> = keys().map(|key| usable(evidence, key)).collect();
+    if visible.contains(&Ok(Some(KeyAlgorithm::RSA))) {
+        SenderDkim::Pass
+    } else if visible.iter().any(Result::is_err) {
+        SenderDkim::Unknown
+    } else {
+        SenderDkim::Fail
+    }
+}
+
+/// The algorithm of the key at a selector, if signatures made with it verify.
+fn usable(evidence: &Evidence<'_>, key: &SigningKey) -> Result<Option<KeyAlgorithm>, Failure> {
+    let Some(seen) = Seen::look(evidence, key) else {
+        return Ok(None);
+    };
+    let texts = seen.texts?;
+    let [text] = texts.as_slice() else {
+        return Ok(None);
+    };
+    let record = KeyText::read(text);
+    let sound = checks::is_sound(key, &record);
+    Ok(record.material.and_then(|m| m.algorithm()).filter(|_| sound))
+}
+
+/// What stands at a selector.
+struct Seen {
+    name: Name,
+    texts: Result<Vec<String>, Failure>,
+}
+
+impl Seen {
+    /// Looks through an alias, as verifiers do. `None`: the name would be too long to exist.
+    fn look(evidence: &Evidence<'_>, key: &SigningKey) -> Option<Self> {
+        let name = key
+            .selector
+            .record_name(&evidence.declaration.intent.domain)
+            .ok()?;
+        let texts = evidence.facts.ask(&name, RecordType::Txt).texts();
+        Some(Self { name, texts })
+    }
+}
+
+fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
+    let wanted = |key: &SigningKey| {
+        let name = key.selector.record_name(&declaration.intent.domain).ok()?;
+        let value = match &key.record {
+            KeyRecord::Public(public) => Value::Txt(public.record_text()),
+            KeyRecord::Delegated(target) => Value::Cname(target.clone()),
+        };
+        Wanted::exclusive(name, Purpose::Dkim, [value])
+    };
+    declaration.keys.iter().filter_map(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! DMARC (RFC 9989): the policy record, which policy applies, and whether receivers read it as it was meant.
+
+mod checks;
+mod discovery;
+mod record;
+mod reports;
+#[cfg(test)]
+pub(crate) mod scene;
+
+use super::{Declaration, PolicyGate, Protocol, Purpose, Wanted};
+use crate::api::{Alignment, Dmarc, DmarcPolicy};
+use crate::record::Value;
+
+pub use discovery::{Applied, Hit, organizational_domain, own_record, policy, record_name, texts, walk};
+pub use record::{DmarcRecord, Scope, VersionFault, parse, strictness};
+
+/// DMARC.
+pub const PROTOCOL: Protocol = Protocol {
+    name: "DMARC",
+    desired,
+    checks: checks::ALL,
+};
+
+fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
+    let wanted = || {
+        let dmarc = declaration.intent.dmarc.as_ref()?;
+        let name = record_name(&declaration.intent.domain)?;
+        let text = record_text(dmarc, declaration.policy_gate);
+        Wanted::exclusive(name, Purpose::Dmarc, [Value::Txt(text)])
+    };
+    wanted().into_iter().collect()
+}
+
+/// The record that says what was declared. While the gate holds, nothing in it is stricter than `none`.
+pub fn record_text(dmarc: &Dmarc, gate: PolicyGate) -> String {
+    let Dmarc {
+        policy,
+        subdomain_policy,
+        non_existent_policy,
+        aggregate_reports,
+        failure_reports,
+        dkim_alignment,
+        spf_alignment,
+    } = dmarc;
+    let allowed = |policy: DmarcPolicy| match gate {
+        PolicyGate::Held => DmarcPolicy::None,
+        PolicyGate::Released => policy,
+    };
+    let own = allowed(*policy);
+    let sub = subdomain_policy.map_or(own, allowed);
+    let non_existent = non_existent_policy.map_or(sub, allowed);
+    let mut tags = vec![format!("v=DMARC1; p={}", word(own))];
+    if sub != own {
+        tags.push(format!("sp={}", word(sub)));
+    }
+    if non_existent != sub {
+        tags.push(format!("np={}", word(non_existent)));
+    }
+    if *dkim_alignment == Some(Alignment::Strict) {
+        tags.push("adkim=s".to_owned());
+    }
+    if *spf_alignment == Some(Alignment::Strict) {
+        tags.push("aspf=s".to_owned());
+    }
+    for (tag, uris) in [("rua", aggregate_reports), ("ruf", failure_reports)] {
+        if !uris.is_empty() {
+            tags.push(format!("{tag}={}", uris.join(",")));
+        }
+    }
+    tags.join("; ")
+}
+
+fn word(policy: DmarcPolicy) -> &'static str {
+    match policy {
+        DmarcPolicy::None => "none",
+        DmarcPolicy::Quarantine => "quarantine",
+        DmarcPolicy::Reject => "reject",
+    }
+}
+
+#[cfg(test)]
+mod tests;

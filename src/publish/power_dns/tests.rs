@@ -1,0 +1,195 @@
+//! Encoders and decoders of the PowerDNS API, as tables.
+
+use super::*;
+use crate::publish::LiveRrset;
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn txt(text: &str) -> Value {
+    Value::Txt(text.to_owned())
+}
+
+fn change(zone: &str, owner: &str, record_type: RecordType, ours: &[Value]) -> Change {
+    Change {
+        zone: name(zone),
+        key: Key::new(name(owner), record_type),
+        before: None,
+        ttl: 3600,
+        keep: BTreeSet::new(),
+        ours: ours.iter().cloned().collect(),
+    }
+}
+
+#[test]
+fn contents_mean_what_the_zone_answers() {
+    let long = format!("\"{}\" \"{}\"", "a".repeat(255), "b");
+    for (record_type, content, value) in [
+        (
+            RecordType::A,
+            "192.0.2.1",
+            Some(Value::A("192.0.2.1".parse().unwrap())),
+        ),
+        (RecordType::A, "192.0.2", None),
+        (
+            RecordType::Aaaa,
+            "2001:db8::4",
+            Some(Value::Aaaa("2001:db8::4".parse().unwrap())),
+        ),
+        (
+            RecordType::Cname,
+            "x.example.net.",
+            Some(Value::Cname(name("x.example.net"))),
+        ),
+        (RecordType::Cname, "x.example.net", None),
+        (RecordType::Ptr, "*.example.net.", None),
+        (
+            RecordType::Mx,
+            "10 mx.example.com.",
+            Some(Value::Mx {
+                preference: 10,
+                exchange: Some(name("mx.example.com")),
+            }),
+        ),
+        (
+            RecordType::Mx,
+            "0 .",
+            Some(Value::Mx {
+                preference: 0,
+                exchange: None,
+            }),
+        ),
+        (RecordType::Mx, "10 mx", None),
+        (RecordType::Mx, "99999 mx.example.com.", None),
+        (RecordType::Txt, "\"v=spf1 -all\"", Some(txt("v=spf1 -all"))),
+        (
+            RecordType::Txt,
+            &long,
+            Some(txt(&format!("{}b", "a".repeat(255)))),
+        ),
+        (RecordType::Txt, "v=spf1", None),
+        (RecordType::Txt, "\"open", None),
+    ] {
+        assert_eq!(decode(record_type, content), value, "{record_type} {content}");
+        if let Some(value) = value {
+            assert_eq!(value.to_string(), content, "encoded again");
+        }
+    }
+}
+
+#[test]
+fn a_listing_becomes_rrsets_other_types_and_disabled_records() {
+    let zone: Zone = http::parse(
+        br#"{"name": "example.com.", "rrsets": [
+            {"name": "example.com.", "type": "TXT", "ttl": 300, "comments": [], "records": [
+                {"content": "\"a\"", "disabled": false}, {"content": "\"off\"", "disabled": true}]},
+            {"name": "example.com.", "type": "SOA", "ttl": 3600, "records": [{"content": "a. b. 1 2 3 4 5"}]},
+            {"name": "example.com.", "type": "CAA", "ttl": 1, "records": [{"content": "x", "disabled": true}]},
+            {"name": "c.example.com.", "type": "TXT", "ttl": 0, "records": []},
+            {"name": "other.example.com.", "type": "A", "ttl": 1, "records": [{"content": "192.0.2.1"}]}]}"#,
+    )
+    .unwrap();
+    assert!(!zone.speaks_only_of(&name("example.com")));
+    let found = zone.at(&BTreeSet::from([name("example.com"), name("c.example.com")]));
+    let key = Key::new(name("example.com"), RecordType::Txt);
+    let rrset = LiveRrset {
+        ttl: 300,
+        records: BTreeMap::from([("\"a\"".to_owned(), Some(txt("a")))]),
+    };
+    assert_eq!(found.live.rrsets, BTreeMap::from([(key.clone(), rrset)]));
+    assert_eq!(
+        found.live.other_types,
+        BTreeMap::from([(name("example.com"), BTreeSet::from(["SOA".to_owned()]))])
+    );
+    assert_eq!(
+        found.disabled,
+        BTreeMap::from([(key, BTreeSet::from(["\"off\"".to_owned()]))])
+    );
+}
+
+#[test]
+fn a_replace_keeps_foreign_and_disabled_records_and_deletions_stand_first() {
+    let mut spf = change(
+        "example.com",
+        "example.com",
+        RecordType::Txt,
+        &[txt("v=spf1 -all")],
+    );
+    spf.keep.insert("\"foreign\"".to_owned());
+    let gone = change("example.com", "www.example.com", RecordType::A, &[]);
+    let disabled = BTreeMap::from([(
+        spf.key.clone(),
+        BTreeSet::from(["\"off\"".to_owned(), "\"foreign\"".to_owned()]),
+    )]);
+    assert_eq!(
+        patch(&[&spf, &gone], &disabled),
+        json!({"rrsets": [
+            {"name": "www.example.com.", "type": "A", "changetype": "DELETE"},
+            {"name": "example.com.", "type": "TXT", "ttl": 3600, "changetype": "REPLACE", "records": [
+                {"content": "\"foreign\"", "disabled": false},
+                {"content": "\"v=spf1 -all\"", "disabled": false},
+                {"content": "\"off\"", "disabled": true},
+            ]},
+        ]})
+    );
+}
+
+#[test]
+fn removing_ours_from_a_shared_rrset_is_a_replace() {
+    let mut rest = change("example.com", "example.com", RecordType::Txt, &[]);
+    rest.keep.insert("\"foreign\"".to_owned());
+    assert_eq!(encode(&rest, None)["changetype"], "REPLACE");
+    let gone = change("example.com", "example.com", RecordType::Txt, &[]);
+    let off = BTreeSet::from(["\"off\"".to_owned()]);
+    assert_eq!(encode(&gone, None)["changetype"], "DELETE");
+    assert_eq!(encode(&gone, Some(&off))["changetype"], "REPLACE");
+}
+
+#[test]
+fn reading_back_finds_what_is_missing() {
+    let mut spf = change("example.com", "example.com", RecordType::Txt, &[txt("v=spf1")]);
+    spf.keep.insert("\"a\"".to_owned());
+    let live = |texts: &[&str]| Live {
+        rrsets: BTreeMap::from([(
+            spf.key.clone(),
+            LiveRrset {
+                ttl: 1,
+                records: texts
+                    .iter()
+                    .map(|t| ((*t).to_owned(), decode(RecordType::Txt, t)))
+                    .collect(),
+            },
+        )]),
+        other_types: BTreeMap::new(),
+    };
+    assert!(carried_out(&spf, &live(&["\"a\"", "\"v=spf1\"", "\"new\""])));
+    assert!(!carried_out(&spf, &live(&["\"v=spf1\""])));
+    assert!(!carried_out(&spf, &live(&["\"a\""])));
+    assert!(!carried_out(&spf, &Live::default()));
+    let gone = change("example.com", "example.com", RecordType::Txt, &[]);
+    assert!(carried_out(&gone, &Live::default()));
+    assert!(!carried_out(&gone, &live(&["\"a\""])));
+}
+
+#[test]
+fn a_mapped_address_is_found_before_anything_is_written() {
+    let with = |address: &str| {
+        let value = Value::Aaaa(address.parse().unwrap());
+        storable(&[change("example.com", "a.example.com", RecordType::Aaaa, &[value])])
+    };
+    assert_eq!(with("2001:db8::4"), Ok(()));
+    assert!(matches!(
+        with("::ffff:192.0.2.1"),
+        Err(PublishError::Unsupported(..))
+    ));
+}
+
+#[test]
+fn a_message_names_three_rrsets_at_most() {
+    let changes: Vec<Change> = ["a.example", "b.example", "c.example", "d.example"]
+        .map(|owner| change("example", owner, RecordType::A, &[]))
+        .into();
+    let all: Vec<&Change> = changes.iter().collect();
+    assert_eq!(describe(&all), "a.example A, b.example A, c.example A, 1 more");
+}

@@ -1,0 +1,526 @@
+//! The conditions: one verdict each, with one reason of a closed list.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{Account, Patience, StaleAfter, bounded_text};
+use crate::api::{KeyStage, RecordStatus, Severity, Truth};
+use crate::finding::Gate;
+use crate::plan::Step;
+
+/// Every reason that is not the name of a check, with what it means. A check `spf-present` that decides a condition
+/// gives the reason `SpfPresent`.
+pub const REASONS: &[(&str, &str)] = &[
+    ("AsDeclared", "Everything that the condition asks for holds."),
+    (
+        "SpecInvalid",
+        "A field of spec cannot be used; the message names it and the fix. Nothing was changed.",
+    ),
+    ("ClaimHeld", "Another namespace holds the claim of this domain."),
+    (
+        "ClaimMissing",
+        "Claims are made by administrators here, and none exists for this domain.",
+    ),
+    (
+        "DuplicateDomain",
+        "An older MailDomain of this namespace declares the same domain.",
+    ),
+    (
+        "ProviderMissing",
+        "A provider that spec.publishing.providerRefs names does not exist.",
+    ),
+    (
+        "NotAllowed",
+        "The provider does not allow this namespace to publish the name.",
+    ),
+    ("NoProvider", "No provider serves a zone that holds the name."),
+    (
+        "NameConflict",
+        "The name belongs to a deeper claim of another namespace.",
+    ),
+    (
+        "OutsideDomain",
+        "The name lies outside the declared domain, so it is never written.",
+    ),
+    (
+        "Conflict",
+        "Something foreign stands at the name; the message has the line to paste.",
+    ),
+    (
+        "Drift",
+        "A record of ours was changed by another hand and is mended.",
+    ),
+    ("Propagating", "Handed to ExternalDNS, not in DNS yet."),
+    ("NobodyWatches", "No ExternalDNS has read the DNSEndpoint."),
+    (
+        "TypeNotManaged",
+        "ExternalDNS runs without this type in --managed-record-types.",
+    ),
+    (
+        "ForeignOwner",
+        "The name holds records that ExternalDNS does not own, so it refuses to add to them.",
+    ),
+    (
+        "TextForm",
+        "The provider behind ExternalDNS wants TXT values in the other form.",
+    ),
+    (
+        "ZoneFiltered",
+        "ExternalDNS runs without this zone in --domain-filter.",
+    ),
+    (
+        "Unexplained",
+        "ExternalDNS has read the DNSEndpoint, the record is not in DNS, and its log has to say why.",
+    ),
+    (
+        "ProviderUnreachable",
+        "The provider does not answer; nothing is concluded from that.",
+    ),
+    ("CredentialsRefused", "The provider refuses the credentials."),
+    (
+        "CredentialsMissing",
+        "The Secret with the credentials, or its key, does not exist.",
+    ),
+    ("ZoneMissing", "The provider does not serve the zone."),
+    (
+        "ChangeRefused",
+        "The provider understood the change and refused it.",
+    ),
+    ("Throttled", "The provider asked to wait."),
+    (
+        "Raced",
+        "Somebody changed the record between our reading and writing; it is tried again.",
+    ),
+    ("ProviderUnreadable", "The provider's answer could not be read."),
+    ("Unsupported", "The provider cannot store this record."),
+    ("EndpointRefused", "The DNSEndpoint could not be written."),
+    ("NotApplied", "The provider was not called in this pass."),
+    ("Missing", "An authoritative server has no such record."),
+    ("Different", "An authoritative server answers something else."),
+    ("Unreachable", "No authoritative server answers."),
+    ("KeyPending", "A key is being made, or its Secret cannot be read."),
+    (
+        "KeyNotProven",
+        "Not every authoritative server has answered with the key twice.",
+    ),
+    (
+        "KeyNotInSigner",
+        "A proven key is not in the output of a signer that selects it.",
+    ),
+    (
+        "PolicyHeld",
+        "The declared DMARC policy is held at p=none until every sender is proven.",
+    ),
+    (
+        "Stale",
+        "Nobody could be asked; the verdict before is kept for a while.",
+    ),
+    ("NotAsked", "Nobody could be asked."),
+    ("Waiting", "Something is on its way; see the other conditions."),
+];
+
+/// One verdict before it becomes a condition.
+#[derive(Debug, Clone)]
+struct Verdict {
+    truth: Truth,
+    reason: String,
+    message: String,
+}
+
+impl Verdict {
+    fn new(truth: Truth, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            truth,
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    fn fine(message: &str) -> Self {
+        Self::new(Truth::True, "AsDeclared", message)
+    }
+}
+
+/// A condition whose transition time moves only when its status does.
+pub fn condition(
+    old: &[Condition],
+    kind: &str,
+    truth: Truth,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let before = old.iter().find(|c| c.type_ == kind && c.status == truth.as_str());
+    Condition {
+        type_: kind.to_owned(),
+        status: truth.as_str().to_owned(),
+        reason: reason.to_owned(),
+        message: bounded_text(message),
+        observed_generation: generation,
+        last_transition_time: before.map_or(Time(now), |c| c.last_transition_time.clone()),
+    }
+}
+
+/// All conditions of a MailDomain, in the order in which a person reads them.
+pub(super) fn all(
+    account: &Account<'_>,
+    rows: &[RecordStatus],
+    patience: &mut Patience,
+    stale: StaleAfter,
+) -> Vec<Condition> {
+    let mut keep =
+        |kind: &'static str, verdict: Verdict| (kind, held(account, kind, verdict, patience, stale));
+    let mut verdicts = vec![
+        keep("Accepted", accepted(account)),
+        keep("KeysReady", keys(account)),
+        keep("Published", published(rows)),
+        keep("Verified", verified(rows)),
+        keep(
+            "SPFReady",
+            gate(account, Gate::Spf, "SPF passes for every declared sender"),
+        ),
+        keep(
+            "DKIMReady",
+            gate(account, Gate::Dkim, "every declared key is visible and usable"),
+        ),
+        keep("DMARCReady", dmarc(account)),
+        keep(
+            "HostsReady",
+            gate(
+                account,
+                Gate::Hosts,
+                "hosts resolve as declared, forward and reverse agree",
+            ),
+        ),
+    ];
+    if account.bimi {
+        verdicts.push(keep(
+            "BIMIReady",
+            gate(account, Gate::Bimi, "the BIMI record is valid"),
+        ));
+    }
+    let aligned = keep(
+        "Aligned",
+        gate(
+            account,
+            Gate::Ready,
+            "every declared sender has an aligned identifier",
+        ),
+    );
+    let needed = ["Accepted", "KeysReady", "SPFReady", "DKIMReady", "DMARCReady"];
+    let mut parts: Vec<&(&str, Verdict)> = verdicts
+        .iter()
+        .filter(|(kind, _)| needed.contains(kind))
+        .collect();
+    parts.push(&aligned);
+    let ready = both(
+        &parts,
+        "an independent receiver would authenticate mail sent as declared",
+    );
+    let deliverable_own = keep(
+        "Deliverable",
+        gate(
+            account,
+            Gate::Deliverable,
+            "mail sent as declared meets the rules of large receivers",
+        ),
+    );
+    let ready = ("Ready", ready);
+    let mut parts: Vec<&(&str, Verdict)> = verdicts
+        .iter()
+        .filter(|(kind, _)| *kind == "HostsReady")
+        .collect();
+    parts.extend([&ready, &deliverable_own]);
+    let deliverable = both(&parts, "mail sent as declared meets the rules of large receivers");
+    verdicts.extend([ready, ("Deliverable", deliverable)]);
+    verdicts.extend(progress(account, &verdicts));
+    verdicts
+        .into_iter()
+        .map(|(kind, v)| {
+            condition(
+                &account.old.conditions,
+                kind,
+                v.truth,
+                &v.reason,
+                &v.message,
+                account.generation,
+                account.now,
+            )
+        })
+        .collect()
+}
+
+/// Unknown keeps the verdict before, until it has been unknown too often for too long (design section 7).
+fn held(
+    account: &Account<'_>,
+    kind: &'static str,
+    verdict: Verdict,
+    patience: &mut Patience,
+    stale: StaleAfter,
+) -> Verdict {
+    if verdict.truth != Truth::Unknown {
+        patience.since.remove(kind);
+        return verdict;
+    }
+    let (since, misses) = patience.since.entry(kind).or_insert((account.now, 0));
+    *misses += 1;
+    let exhausted = *misses > stale.misses && account.now.duration_since(*since) >= stale.time;
+    let before = account
+        .old
+        .conditions
+        .iter()
+        .find(|c| c.type_ == kind && c.status != "Unknown");
+    match before {
+        Some(before) if !exhausted => {
+            let truth = if before.status == "True" {
+                Truth::True
+            } else {
+                Truth::False
+            };
+            Verdict::new(truth, "Stale", format!("as last seen; now {}", verdict.message))
+        }
+        Some(_) | None => verdict,
+    }
+}
+
+fn accepted(account: &Account<'_>) -> Verdict {
+    for row in &account.plan.rows {
+        match &row.step {
+            Step::Refused(refusal)
+                if refusal.reason() == "NotAllowed"
+                    && crate::tenancy::address_of(&row.group.key.name).is_none() =>
+            {
+                return Verdict::new(Truth::False, refusal.reason(), refusal.to_string());
+            }
+            Step::Unread(error) => {
+                let truth = if matches!(
+                    error.reason(),
+                    "CredentialsRefused" | "CredentialsMissing" | "ZoneMissing"
+                ) {
+                    Truth::False
+                } else {
+                    Truth::Unknown
+                };
+                return Verdict::new(truth, error.reason(), error.to_string());
+            }
+            Step::Refused(_)
+            | Step::InPlace
+            | Step::Satisfied
+            | Step::Write
+            | Step::Mend
+            | Step::Conflict(_) => {}
+        }
+    }
+    Verdict::fine("the declaration is valid, the claim is held, the providers may be used")
+}
+
+fn keys(account: &Account<'_>) -> Verdict {
+    let worst = account
+        .keys
+        .iter()
+        .filter(|key| key.waiting_for.is_some())
+        .min_by_key(|key| (key.unsure, key.stage));
+    match worst {
+        None => Verdict::fine("every key has its Secret, is proven, and is with the signers that select it"),
+        Some(key) => {
+            let reason = match key.stage {
+                KeyStage::Pending => "KeyPending",
+                KeyStage::Published => "KeyNotProven",
+                KeyStage::Proven | KeyStage::Active => "KeyNotInSigner",
+            };
+            let truth = if key.unsure { Truth::Unknown } else { Truth::False };
+            let message = format!(
+                "{}/{} (selector {}) waits for {}",
+                key.sender,
+                key.key,
+                key.selector,
+                key.waiting_for.as_deref().unwrap_or_default()
+            );
+            Verdict::new(truth, reason, message)
+        }
+    }
+}
+
+/// The worst rows decide; a reason that a person must act on comes before one that passes.
+fn published(rows: &[RecordStatus]) -> Verdict {
+    let passing = ["Propagating", "Raced", "Throttled", "Drift"];
+    let bad = |truth| {
+        rows.iter()
+            .filter(move |row| row.published == truth)
+            .min_by_key(|row| row.reason.as_deref().is_some_and(|r| passing.contains(&r)))
+    };
+    summarize(
+        rows,
+        bad(Truth::False).or(bad(Truth::Unknown)),
+        |row| row.published,
+        "every record is at its provider",
+    )
+}
+
+fn verified(rows: &[RecordStatus]) -> Verdict {
+    let drift = rows.iter().find(|row| row.reason.as_deref() == Some("Drift"));
+    if let Some(row) = drift {
+        return Verdict::new(Truth::False, "Drift", line(row));
+    }
+    let bad = |truth| rows.iter().find(move |row| row.verified == truth);
+    summarize(
+        rows,
+        bad(Truth::False).or(bad(Truth::Unknown)),
+        |row| row.verified,
+        "every authoritative server answers exactly what is declared",
+    )
+}
+
+fn summarize(
+    rows: &[RecordStatus],
+    worst: Option<&RecordStatus>,
+    truth: fn(&RecordStatus) -> Truth,
+    fine: &str,
+) -> Verdict {
+    let Some(worst) = worst else {
+        return Verdict::fine(fine);
+    };
+    let others = rows
+        .iter()
+        .filter(|row| truth(row) != Truth::True)
+        .count()
+        .saturating_sub(1);
+    let more = if others > 0 {
+        format!(" (and {others} more, see status.records)")
+    } else {
+        String::new()
+    };
+    Verdict::new(
+        truth(worst),
+        worst.reason.as_deref().unwrap_or("NotAsked"),
+        format!("{}{more}", line(worst)),
+    )
+}
+
+fn line(row: &RecordStatus) -> String {
+    let text = row.message.as_deref().unwrap_or("is not as declared");
+    format!("{} {} ({}): {text}", row.name, row.record_type, row.purpose)
+}
+
+/// The verdict of the checks behind a gate: one failure makes it False, one unanswered question Unknown.
+fn gate(account: &Account<'_>, gate: Gate, fine: &str) -> Verdict {
+    let of = |severity| {
+        account
+            .findings
+            .iter()
+            .filter(move |f| f.gate == gate && f.severity == severity)
+    };
+    if let Some(first) = of(Severity::Fail).next() {
+        let others = of(Severity::Fail).count() - 1;
+        let more = if others > 0 {
+            format!(" (and {others} more, see status.findings)")
+        } else {
+            String::new()
+        };
+        return Verdict::new(
+            Truth::False,
+            &reason_of(first.id),
+            format!("{}{more}", first.message),
+        );
+    }
+    match of(Severity::Unknown).next() {
+        Some(first) => Verdict::new(Truth::Unknown, "NotAsked", first.message.clone()),
+        None => Verdict::fine(fine),
+    }
+}
+
+fn dmarc(account: &Account<'_>) -> Verdict {
+    let verdict = gate(account, Gate::Dmarc, "a valid DMARC policy applies to the domain");
+    match account.held {
+        Some(whom) if verdict.truth == Truth::True => Verdict::new(
+            Truth::False,
+            "PolicyHeld",
+            format!("the declared policy is held at p=none until every sender is proven: {whom}"),
+        ),
+        Some(_) | None => verdict,
+    }
+}
+
+/// The conjunction of other conditions.
+fn both(parts: &[&(&str, Verdict)], fine: &str) -> Verdict {
+    let worst = |truth| parts.iter().find(|(_, v)| v.truth == truth);
+    match worst(Truth::False).or(worst(Truth::Unknown)) {
+        None => Verdict::fine(fine),
+        Some((kind, v)) => Verdict::new(v.truth, &v.reason, format!("{kind}: {}", v.message)),
+    }
+}
+
+/// `Reconciling` and `Stalled` of kstatus: present only while True.
+fn progress(account: &Account<'_>, verdicts: &[(&'static str, Verdict)]) -> Vec<(&'static str, Verdict)> {
+    let stuck = [
+        "Conflict",
+        "NotAllowed",
+        "NoProvider",
+        "NameConflict",
+        "CredentialsRefused",
+        "CredentialsMissing",
+        "ZoneMissing",
+        "ChangeRefused",
+        "Unsupported",
+    ];
+    let stalled = verdicts
+        .iter()
+        .find(|(kind, v)| matches!(*kind, "Accepted" | "Published") && stuck.contains(&v.reason.as_str()));
+    if let Some((_, v)) = stalled {
+        return vec![("Stalled", Verdict::new(Truth::True, &v.reason, v.message.clone()))];
+    }
+    let moving = account.keys.iter().any(|k| k.waiting_for.is_some())
+        || verdicts
+            .iter()
+            .any(|(kind, v)| matches!(*kind, "Published" | "Verified") && v.truth == Truth::False)
+        || account.held.is_some();
+    if moving {
+        return vec![(
+            "Reconciling",
+            Verdict::new(
+                Truth::True,
+                "Waiting",
+                "something is on its way; see the other conditions",
+            ),
+        )];
+    }
+    Vec::new()
+}
+
+/// What a refused declaration says; the other verdicts stay as they were last seen.
+pub(super) fn refuse(
+    conditions: &mut Vec<Condition>,
+    generation: Option<i64>,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let old = std::mem::take(conditions);
+    let refused = [
+        ("Accepted", Truth::False),
+        ("Ready", Truth::False),
+        ("Stalled", Truth::True),
+    ];
+    *conditions = refused
+        .iter()
+        .map(|(kind, truth)| condition(&old, kind, *truth, reason, message, generation, now))
+        .collect();
+    conditions.extend(
+        old.into_iter()
+            .filter(|c| c.type_ != "Reconciling" && !refused.iter().any(|(kind, _)| *kind == c.type_)),
+    );
+}
+
+/// `spf-present` becomes `SpfPresent`: reasons are CamelCase in Kubernetes.
+fn reason_of(id: &str) -> String {
+    id.split('-')
+        .map(|word| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+                .unwrap_or_default()
+        })
+        .collect()
+}
