@@ -1,5 +1,7 @@
-//! The `maildomain` binary: `controller` runs the operator, `crd` writes the resource definitions.
+//! The `maildomain` binary: `controller` runs the operator, `crd` writes the resource definitions,
+//! `reference` prints tables of the documentation.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use maildomain::config::Config;
 use maildomain::controller::{self, Shell, clock};
 use maildomain::lease::Candidate;
 use maildomain::metrics::Metrics;
+use maildomain::{protocol, status};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -35,6 +38,18 @@ enum Command {
         #[arg(long, default_value = "crds")]
         out: PathBuf,
     },
+    /// Print a table of the documentation.
+    #[command(hide = true)]
+    Reference {
+        /// Which one.
+        table: Table,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Table {
+    Reasons,
+    Checks,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +94,8 @@ enum Failure {
     ReadFile(PathBuf, #[source] std::io::Error),
     #[error("failed to print a definition")]
     Print(#[source] serde_saphyr::ser::Error),
+    #[error("failed to write to standard output")]
+    Output(#[source] std::io::Error),
     #[error("the configuration cannot be used")]
     Config(#[from] maildomain::config::ConfigError),
     #[error("failed to reach the cluster; is there a kubeconfig or a service account?")]
@@ -92,6 +109,9 @@ enum Failure {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Crd { out } => write_definitions(&out),
+        Command::Reference { table } => std::io::stdout()
+            .write_all(reference(table).as_bytes())
+            .map_err(Failure::Output),
         Command::Controller(arguments) => run(arguments),
     };
     match result {
@@ -113,6 +133,40 @@ fn write_definitions(out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What `make generate` puts into docs/conditions.md.
+fn reference(table: Table) -> String {
+    let rows: Vec<String> = match table {
+        Table::Reasons => status::REASONS
+            .iter()
+            .map(|(reason, meaning)| format!("`{reason}` | {meaning}"))
+            .collect(),
+        Table::Checks => protocol::ALL
+            .iter()
+            .flat_map(|protocol| protocol.checks.iter().map(move |check| (protocol, check)))
+            .map(|(protocol, check)| {
+                let condition = check
+                    .gate
+                    .condition()
+                    .map_or_else(String::new, |c| format!("`{c}`"));
+                format!(
+                    "`{}` | {} | {} | {condition}",
+                    check.id, protocol.name, check.title
+                )
+            })
+            .collect(),
+    };
+    let head = match table {
+        Table::Reasons => "reason | meaning",
+        Table::Checks => "check | protocol | asks | a failure holds back",
+    };
+    let rule = vec!["---"; head.matches('|').count() + 1].join(" | ");
+    [head.to_owned(), rule]
+        .into_iter()
+        .chain(rows)
+        .map(|row| format!("| {row} |\n"))
+        .collect()
+}
+
 fn run(arguments: ControllerArguments) -> Result<(), Failure> {
     log_to_stderr(arguments.log_format);
     // Two TLS libraries in one process panic at the first connection unless one is named.
@@ -131,7 +185,7 @@ fn log_to_stderr(format: LogFormat) {
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Json => builder.json().init(),
-        LogFormat::Text => builder.init(),
+        LogFormat::Text => builder.with_ansi(false).init(),
     }
 }
 
@@ -162,7 +216,7 @@ async fn operate(arguments: ControllerArguments) -> Result<(), Failure> {
     let served = tokio::spawn(admin::serve(admin_address, metrics.clone(), health.clone()));
     let client = Client::try_default().await.map_err(Failure::Connect)?;
     tokio::select! {
-        () = definitions_served(&client) => health.set_ready(),
+        () = definitions_served(&client, watch_namespaces.first()) => health.set_ready(),
         () = asked(stop.clone()) => return Ok(()),
     }
     let shell = Shell {
@@ -187,9 +241,12 @@ async fn asked(mut stop: watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-/// Waits until the API server answers and serves MailDomains, and says what it waits for.
-async fn definitions_served(client: &Client) {
-    let domains: kube::Api<MailDomain> = kube::Api::all(client.clone());
+/// Waits until the API server answers and serves MailDomains where we may read them, and says what it waits for.
+async fn definitions_served(client: &Client, namespace: Option<&String>) {
+    let domains: kube::Api<MailDomain> = match namespace {
+        Some(namespace) => kube::Api::namespaced(client.clone(), namespace),
+        None => kube::Api::all(client.clone()),
+    };
     loop {
         match domains
             .list_metadata(&kube::api::ListParams::default().limit(1))

@@ -66,6 +66,33 @@ struct KindLabels {
     kind: &'static str,
 }
 
+/// Every condition that a MailDomain may have.
+const CONDITIONS: [&str; 13] = [
+    "Accepted",
+    "KeysReady",
+    "Published",
+    "Verified",
+    "SPFReady",
+    "DKIMReady",
+    "DMARCReady",
+    "HostsReady",
+    "BIMIReady",
+    "Ready",
+    "Deliverable",
+    "Reconciling",
+    "Stalled",
+];
+
+fn condition_labels(domain: &DomainLabels, kind: &str, truth: Truth) -> ConditionLabels {
+    let DomainLabels { namespace, name } = domain.clone();
+    ConditionLabels {
+        namespace,
+        name,
+        r#type: kind.to_owned(),
+        status: truth.as_str(),
+    }
+}
+
 const TRUTHS: [Truth; 3] = [Truth::True, Truth::False, Truth::Unknown];
 
 impl Default for Metrics {
@@ -145,17 +172,24 @@ impl Metrics {
     /// The status that was computed for a MailDomain; `held`: its policy is held back.
     pub fn observe(&self, labels: &DomainLabels, status: &MailDomainStatus, held: bool) {
         let DomainLabels { namespace, name } = labels;
-        for condition in &status.conditions {
+        for kind in CONDITIONS {
+            let status = status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == kind)
+                .map(|c| c.status.as_str());
             for truth in TRUTHS {
-                let labels = ConditionLabels {
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                    r#type: condition.type_.clone(),
-                    status: truth.as_str(),
-                };
-                self.conditions
-                    .get_or_create(&labels)
-                    .set(i64::from(condition.status == truth.as_str()));
+                let labels = condition_labels(labels, kind, truth);
+                match status {
+                    Some(status) => {
+                        self.conditions
+                            .get_or_create(&labels)
+                            .set(i64::from(status == truth.as_str()));
+                    }
+                    None => {
+                        self.conditions.remove(&labels);
+                    }
+                }
             }
         }
         let summary = status.summary.clone().unwrap_or_default();
@@ -188,14 +222,9 @@ impl Metrics {
     /// Forgets a MailDomain that is gone.
     pub fn forget(&self, labels: &DomainLabels, status: &MailDomainStatus) {
         let DomainLabels { namespace, name } = labels;
-        for condition in &status.conditions {
+        for kind in CONDITIONS {
             for truth in TRUTHS {
-                self.conditions.remove(&ConditionLabels {
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                    r#type: condition.type_.clone(),
-                    status: truth.as_str(),
-                });
+                self.conditions.remove(&condition_labels(labels, kind, truth));
             }
         }
         for state in ["wanted", "published", "verified"] {

@@ -140,7 +140,7 @@ pub fn silent_servers(direct: &Direct) -> Vec<Finding> {
             match answer {
                 Answer::Failed(failure) => drop(failures.entry(server).or_insert((*failure, &key.name))),
                 Answer::Records { .. } | Answer::NoData { .. } | Answer::NxDomain { .. } => {
-                    drop(heard.insert(server))
+                    heard.insert(server);
                 }
             }
         }

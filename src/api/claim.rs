@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
     group = "maildomain.dev",
     version = "v1alpha1",
     kind = "MailDomainClaim",
+    doc = "Which namespace holds a domain; the object's name is the domain.",
     plural = "maildomainclaims",
     derive = "PartialEq",
     printcolumn(name = "Namespace", type_ = "string", json_path = ".spec.holder.namespace"),

@@ -19,6 +19,7 @@ pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
     group = "maildomain.dev",
     version = "v1alpha1",
     kind = "MailDomain",
+    doc = "One domain that sends mail: what is declared in spec, what the world sees of it in status.",
     plural = "maildomains",
     shortname = "mdom",
     category = "mail",

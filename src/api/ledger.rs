@@ -16,6 +16,7 @@ use super::ClaimHolder;
     group = "maildomain.dev",
     version = "v1alpha1",
     kind = "RecordLedger",
+    doc = "The operator's memory of what it wrote for one domain. Internal.",
     plural = "recordledgers",
     namespaced,
     derive = "PartialEq",

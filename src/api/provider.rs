@@ -14,6 +14,7 @@ use super::SecretKeyRef;
     group = "maildomain.dev",
     version = "v1alpha1",
     kind = "ClusterDNSProvider",
+    doc = "A DNS service that the platform lends to namespaces.",
     plural = "clusterdnsproviders",
     shortname = "cdnsp",
     category = "mail",

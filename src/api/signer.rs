@@ -13,6 +13,7 @@ use super::domain::LABEL_PATTERN;
     group = "maildomain.dev",
     version = "v1alpha1",
     kind = "DKIMSigner",
+    doc = "One MTA and the Secret with the proven keys that it mounts.",
     plural = "dkimsigners",
     category = "mail",
     namespaced,

@@ -154,7 +154,8 @@ impl Context {
 
     /// Tells people of a change. An event that cannot be written is not worth a failed pass.
     pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
-        let warning = matches!(reason, "Conflict" | "KeyReplaced" | "DriftMended");
+        let warning = matches!(reason, "Conflict" | "KeyReplaced" | "DriftMended")
+            || note.starts_with("Ready is False");
         let event = Event {
             type_: if warning {
                 EventType::Warning

@@ -1,0 +1,95 @@
+//! DNS and the PowerDNS API as the outside sees and changes them.
+
+use std::process::Command;
+
+use super::{run, var};
+
+/// Asks one server with dig.
+pub struct Dig;
+
+impl Dig {
+    /// The answers, sorted, one a line of `dig +short`; texts with their quotes.
+    pub fn ask(server: &str, name: &str, kind: &str) -> Vec<String> {
+        let at = format!("@{server}");
+        let output = Command::new("dig")
+            .args([&at, "+short", "+time=2", "+tries=1", name, kind])
+            .output()
+            .expect("failed to start dig");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines: Vec<String> = text
+            .lines()
+            .filter(|l| !l.starts_with(';'))
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// What the validating resolver says.
+    pub fn resolver(name: &str, kind: &str) -> Vec<String> {
+        Self::ask(&var("RESOLVER"), name, kind)
+    }
+}
+
+/// Changes an RRset at PowerDNS by hand, as a person with the API key would. No values: deletes it.
+#[track_caller]
+pub fn put(zone: &str, name: &str, kind: &str, values: &[&str]) {
+    let records: Vec<_> = values
+        .iter()
+        .map(|v| serde_json::json!({"content": v, "disabled": false}))
+        .collect();
+    let change = if records.is_empty() { "DELETE" } else { "REPLACE" };
+    let body = serde_json::json!({"rrsets": [{
+        "name": format!("{name}."), "type": kind, "ttl": 60, "changetype": change, "records": records,
+    }]});
+    run(
+        "curl",
+        &[
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            "PATCH",
+            "-H",
+            &format!("X-API-Key: {}", var("PDNS_API_KEY")),
+            "-d",
+            &body.to_string(),
+            &api(zone),
+        ],
+    );
+}
+
+/// Every record of a zone at PowerDNS but SOA, NS and DNSSEC, as `name TYPE content`, sorted.
+#[track_caller]
+pub fn dump(zone: &str) -> Vec<String> {
+    let text = run(
+        "curl",
+        &[
+            "-sS",
+            "--fail",
+            "-H",
+            &format!("X-API-Key: {}", var("PDNS_API_KEY")),
+            &api(zone),
+        ],
+    );
+    let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");
+    let mut lines = Vec::new();
+    for rrset in zone["rrsets"].as_array().expect("a zone has rrsets") {
+        let kind = rrset["type"].as_str().unwrap_or_default();
+        if matches!(kind, "SOA" | "NS") {
+            continue;
+        }
+        for record in rrset["records"].as_array().into_iter().flatten() {
+            let name = rrset["name"].as_str().unwrap_or_default().trim_end_matches('.');
+            lines.push(format!(
+                "{name} {kind} {}",
+                record["content"].as_str().unwrap_or_default()
+            ));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn api(zone: &str) -> String {
+    format!("{}/api/v1/servers/localhost/zones/{zone}.", var("PDNS_API"))
+}

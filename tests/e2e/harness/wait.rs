@@ -1,0 +1,24 @@
+//! Waiting on conditions with deadlines, never for a time.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy two-core machine before a test calls it a failure.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Asks again and again until the answer satisfies; on the deadline panics with the last answer.
+#[track_caller]
+pub fn eventually<T: Debug>(what: &str, mut ask: impl FnMut() -> T, satisfied: impl Fn(&T) -> bool) -> T {
+    let began = Instant::now();
+    loop {
+        let answer = ask();
+        if satisfied(&answer) {
+            return answer;
+        }
+        assert!(
+            began.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}; last seen: {answer:#?}"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
