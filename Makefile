@@ -53,8 +53,8 @@ bench: ## BENCH_COUNT MailDomains (1000): time, API writes, memory
 fmt: ## formats the code
 	@cargo fmt
 
-image: ## the operator's image, as an OCI archive; prints its path
-	@tests/image
+image: ## the operator's image as it is released, an OCI archive; prints its path
+	@IMAGE_PROFILE=release tests/image
 
 clean: ## removes what was compiled here; the tools' cache stays
 	@cargo clean

@@ -52,5 +52,6 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Healt
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text));
     let listener = tokio::net::TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
     axum::serve(listener, router).await
 }

@@ -23,6 +23,22 @@ pub enum Gate {
     Nothing,
 }
 
+impl Gate {
+    /// The condition's name; `None` when nothing is held back.
+    pub fn condition(self) -> Option<&'static str> {
+        match self {
+            Self::Spf => Some("SPFReady"),
+            Self::Dkim => Some("DKIMReady"),
+            Self::Dmarc => Some("DMARCReady"),
+            Self::Ready => Some("Ready"),
+            Self::Hosts => Some("HostsReady"),
+            Self::Bimi => Some("BIMIReady"),
+            Self::Deliverable => Some("Deliverable"),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {

@@ -9,14 +9,14 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::CryptoRng;
-use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey};
+use rsa::PrivateKey as RsaPrivateKey;
+use rsa::pkcs1::{DecodeRsaPrivateKey, RsaPublicKeyRef};
 use rsa::pkcs8::der::pem::PemLabel;
 use rsa::pkcs8::{
-    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef,
-    SecretDocument,
+    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef, SecretDocument,
+    SubjectPublicKeyInfoRef,
 };
 use rsa::traits::PublicKeyParts;
-use rsa::{PrivateKey as RsaPrivateKey, PublicKey as RsaPublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::api::KeyAlgorithm;
@@ -122,25 +122,28 @@ impl PublicKey {
     }
 }
 
-/// Modulus length of an RSA key in SPKI form.
-pub fn rsa_bits(octets: &[u8]) -> Result<usize, KeyError> {
+/// Modulus length in bits of an RSA key in SPKI form, also of one that is too small or too large to be loaded.
+fn rsa_bits(octets: &[u8]) -> Result<usize, KeyError> {
     if octets.starts_with(b"\0\0\0\x07ssh-rsa") {
         return Err(KeyError::OpenSsh);
-    }
-    if let Ok(key) = RsaPublicKey::from_public_key_der(octets) {
-        return Ok(key.n().bit_width() as usize);
     }
     if RsaPrivateKey::from_pkcs8_der(octets).is_ok() || RsaPrivateKey::from_pkcs1_der(octets).is_ok() {
         return Err(KeyError::Private);
     }
-    Err(KeyError::NotRsa)
+    let info = SubjectPublicKeyInfoRef::try_from(octets).map_err(|_| KeyError::NotRsa)?;
+    let inner = info
+        .subject_public_key
+        .as_bytes()
+        .filter(|_| info.algorithm.oid == rsa::pkcs1::ALGORITHM_OID);
+    inner.and_then(modulus_bits).ok_or(KeyError::NotRsa)
 }
 
-/// Whether the octets are an RSA key in PKCS#1 form, which some receivers refuse; its modulus length in bits.
-pub fn pkcs1_bits(octets: &[u8]) -> Option<usize> {
-    RsaPublicKey::from_pkcs1_der(octets)
-        .ok()
-        .map(|key| key.n().bit_width() as usize)
+/// Modulus length in bits of a PKCS#1 RSAPublicKey of any size, also of one that no library would load.
+pub fn modulus_bits(octets: &[u8]) -> Option<usize> {
+    let key = RsaPublicKeyRef::try_from(octets).ok()?;
+    let modulus = key.modulus.as_bytes();
+    let unused = modulus.first()?.leading_zeros() as usize;
+    Some(modulus.len() * 8 - unused)
 }
 
 /// Whether a declared public key can be published.
@@ -309,6 +312,8 @@ mod tests {
             PublicKey::parse(KeyAlgorithm::Ed25519, spki).unwrap_err(),
             KeyError::WrappedEd25519
         );
+        let small = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBANDiE2+Xi/WnO+s120NiiJhNyIButVu6zxqlVzz0wy2j4kQVUC4ZRZD80IY+4wIiX2YxKBZKGnd2TtPkcJ/ljkUCAwEAAQ==";
+        assert_eq!(rsa(small), KeyError::Size(512));
         let private = PrivateKey::generate(KeyAlgorithm::RSA, 1024, &mut random()).unwrap();
         let body: String = private
             .pem()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::KeyLife;
+use crate::api::{KeyLife, KeyStage, KeyStatus};
 use crate::intent::{Intent, Key, KeyAlgorithm, KeySource, Sender};
 use crate::key::PublicKey;
 use crate::name::Selector;
@@ -72,13 +72,40 @@ pub fn slots(
     taken: &dyn Fn(&Selector) -> bool,
 ) -> (Vec<Slot>, BTreeMap<String, KeyLife>) {
     let mut lives = lives.clone();
-    let mut slots = Vec::new();
+    let mut slots: Vec<Slot> = Vec::new();
     for sender in &intent.senders {
         for key in &sender.keys {
             slots.extend(slot(sender, key, owner, &mut lives, taken));
         }
     }
+    // The record of a key that nobody declares goes; should the key come back, it has to be seen anew.
+    for (_, life) in lives.iter_mut().filter(|(id, _)| !slots.iter().any(|slot| &slot.id == *id)) {
+        life.proven = None;
+    }
     (slots, lives)
+}
+
+/// The lives as the status tells them, for when somebody deleted the ledger. A Secret that is not there any more, or
+/// holds another key, is lost all the same.
+pub fn recalled(keys: &[KeyStatus]) -> BTreeMap<String, KeyLife> {
+    let life = |key: &KeyStatus| KeyLife {
+        selector: Some(key.selector.clone()),
+        secret_seen: key.stage > KeyStage::Pending && key.secret_name.is_some(),
+        fingerprint: key.fingerprint.clone(),
+        proven: key.since.clone().filter(|_| key.stage >= KeyStage::Proven),
+        ..KeyLife::default()
+    };
+    keys.iter().map(|key| (format!("{}/{}", key.sender, key.key), life(key))).collect()
+}
+
+/// Notes the pair that was found. Another one than before, which a user's Secret may bring, has to be seen anew.
+pub fn found(life: &mut KeyLife, public: &PublicKey) {
+    let fingerprint = public.fingerprint();
+    if life.fingerprint.as_ref().is_some_and(|before| *before != fingerprint) {
+        life.proven = None;
+    }
+    life.secret_seen = true;
+    life.fingerprint = Some(fingerprint);
 }
 
 fn slot(
@@ -272,6 +299,50 @@ mod tests {
         assert_ne!(first[0].selector, second[0].selector);
         assert_eq!(lives["mta/rsa"].used_selectors, [first[0].selector.to_string()]);
         assert!(lives["mta/rsa"].proven.is_none() && !lives["mta/rsa"].secret_seen);
+    }
+
+    #[test]
+    fn a_key_that_was_not_declared_for_a_while_is_not_proven() {
+        let (_, mut lives) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        lives.get_mut("mta/rsa").unwrap().proven = Some(Time(Timestamp::UNIX_EPOCH));
+        let (_, lives) = slots(&intent(), OWNER, &lives, &free);
+        assert!(lives["mta/rsa"].proven.is_some());
+        let mut without = intent();
+        without.senders.clear();
+        let (none, lives) = slots(&without, OWNER, &lives, &free);
+        assert!(none.is_empty() && lives["mta/rsa"].proven.is_none());
+        assert!(lives["mta/rsa"].selector.is_some(), "it comes back under its selector");
+    }
+
+    #[test]
+    fn another_key_under_the_same_selector_is_not_proven() {
+        let key = |octet| {
+            let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [octet; 32]);
+            PublicKey::parse(KeyAlgorithm::Ed25519, &value).unwrap()
+        };
+        let mut life = KeyLife::default();
+        found(&mut life, &key(1));
+        life.proven = Some(Time(Timestamp::UNIX_EPOCH));
+        found(&mut life, &key(1));
+        assert!(life.proven.is_some() && life.secret_seen);
+        found(&mut life, &key(2));
+        assert!(life.proven.is_none());
+    }
+
+    #[test]
+    fn the_status_recalls_what_a_lost_ledger_knew() {
+        let status: Vec<KeyStatus> = serde_json::from_value(serde_json::json!([
+            {"sender": "mta", "key": "rsa", "selector": "md-1", "fingerprint": "SHA256:x", "stage": "Active",
+             "secretName": "corp-md-1", "since": "2026-01-02T03:04:05Z"},
+            {"sender": "mta", "key": "new", "selector": "md-2", "stage": "Pending", "secretName": "corp-md-2"},
+        ]))
+        .unwrap();
+        let lives = recalled(&status);
+        let old = &lives["mta/rsa"];
+        assert_eq!((old.selector.as_deref(), old.fingerprint.as_deref()), (Some("md-1"), Some("SHA256:x")));
+        assert!(old.proven.is_some() && old.secret_seen);
+        assert!(lives["mta/new"].proven.is_none() && !lives["mta/new"].secret_seen);
+        assert_eq!(slots(&intent(), OWNER, &lives, &free).0[0].selector.as_str(), "md-1");
     }
 
     #[test]

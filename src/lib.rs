@@ -1,5 +1,69 @@
-//! The MailDomain operator.
-#![allow(missing_docs, reason = "being written")]
+//! The MailDomain operator: makes mail from your own domain work, and proves it.
+//!
+//! # One pass
+//!
+//! ```text
+//! MailDomain -> parse -> admit -> keys -> desired -> read -> plan -> ledger -> apply -> look -> judge -> status
+//!               pure     client   client  pure       I/O     pure    client    I/O      I/O     pure     client
+//! ```
+//!
+//! [`controller::domain::reconcile`] reads as this line; read it first. Facts go into pure functions, values come out,
+//! and the shell in [`controller`] carries them between the API server, the DNS providers ([`publish`]) and DNS itself
+//! ([`lookup`]).
+//!
+//! # Invariants
+//!
+//! * Pure modules hold no `async`, no client, no clock, no randomness and no log: `now` and the random source are
+//!   arguments. `tests/tidy.rs` names them and fails otherwise.
+//! * `protocol` imports neither `publish` nor `controller`, and of `lookup` only the facts.
+//! * Unknown is not absent: a failed read ([`publish::PublishError`], [`lookup::Failure`]) is never an empty one, and no
+//!   plan made from it removes anything.
+//! * A key Secret is there before a record names the key; the ledger is written before a provider is called; a signer's
+//!   output gets a key after its proof.
+//! * What is not in the ledger is foreign. Foreign values are kept by adding them to what is wanted.
+//! * `Ready=True` means that an independent receiver would authenticate mail sent as declared.
+//! * The status is computed whole, compared, and written once. Nothing reads it back to decide what to do, with one
+//!   exception that only ever recognises values again (a ledger deleted by hand: `controller::publish`).
+//! * Nothing of a provider's or name server's text steers anything or reaches a log, event or condition unquoted.
+//!
+//! # Where things are
+//!
+//! ```text
+//! main.rs            the binary: controller, crd
+//! config.rs          the configuration file
+//! admin.rs           probes and metrics over HTTP
+//! metrics.rs         everything that is measured
+//! lease.rs           leader election
+//! api/               the resources: types, schemas, admission rules
+//! name.rs            names and selectors, parsed once
+//! record.rs          records as values, presentation format
+//! cidr.rs            address ranges
+//! key.rs             key pairs: made, read, encoded
+//! intent/            spec -> Intent, or problems
+//! keyring.rs         which key each declared one is now; proof
+//! tenancy.rs         who may publish what, where
+//! finding.rs         what a check says
+//! protocol/          each mail protocol: wanted records and checks
+//! plan/              wanted, live, written -> what to write
+//! verify.rs          does every authoritative server answer that
+//! status/            conditions, rows, reasons
+//! output.rs          the layouts of a signer's Secret
+//! lookup/            DNS facts; asking: delegations, servers, resolvers
+//! publish/           the seam to providers; PowerDNS, ExternalDNS, HTTP
+//! controller/        the shell: watches, passes, writes
+//! ```
+//!
+//! # Where a new thing goes
+//!
+//! | new | touch |
+//! |---|---|
+//! | check | one function and one line in that protocol's `CHECKS` |
+//! | mail protocol | one file in `protocol/`, two lines in `protocol/mod.rs` |
+//! | provider | one file in `publish/`, one arm in `publish/connect.rs`, one field of `ClusterDNSProviderSpec` |
+//! | record type | one variant of [`record::Value`]; the compiler names the encoders |
+//! | signer format | one function and one arm in `output.rs`, one variant of [`api::SignerFormat`] |
+//! | condition or reason | `status/conditions.rs` |
+
 pub mod admin;
 pub mod api;
 pub mod cidr;

@@ -157,7 +157,7 @@ fn reference(table: Table) -> String {
     };
     let head = match table {
         Table::Reasons => "reason | meaning",
-        Table::Checks => "check | protocol | asks | a failure holds back",
+        Table::Checks => "check | protocol | what must hold | a failure holds back",
     };
     let rule = vec!["---"; head.matches('|').count() + 1].join(" | ");
     [head.to_owned(), rule]

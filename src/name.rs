@@ -37,6 +37,9 @@ pub enum NameError {
     /// A host or domain has at least two labels.
     #[error("has only one label; write the whole name")]
     SingleLabel,
+    /// RFC 3696 section 2: no top-level domain is a number, so that addresses are never names.
+    #[error("ends in a number, as an address does; write a name")]
+    NumericTop,
 }
 
 impl Name {
@@ -74,6 +77,9 @@ impl Name {
         }
         if !name.0.contains('.') {
             return Err(NameError::SingleLabel);
+        }
+        if name.labels().next_back().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(NameError::NumericTop);
         }
         Ok(name)
     }
@@ -240,6 +246,7 @@ mod tests {
         }
         assert_eq!(Name::parse_host("_dmarc.example.com"), Err(NameError::Underscore));
         assert_eq!(Name::parse_host("localhost"), Err(NameError::SingleLabel));
+        assert_eq!(Name::parse_host("203.0.113.4"), Err(NameError::NumericTop));
         assert_eq!(
             Name::parse(&format!("{}.example", "a".repeat(64))),
             Err(NameError::LabelLength)

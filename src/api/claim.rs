@@ -3,8 +3,8 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// Who holds a domain. The name of the object is the domain, so that the API server decides races: creating it is
-/// the lock. A claim covers its subtree less deeper claims.
+/// Who holds a domain. The name of the object is the domain: creating it is the lock, and the API server decides races.
+/// A claim covers every name below the domain but those that a deeper claim covers.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "maildomain.dev",

@@ -4,13 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MailDomainStatus, Sender};
-
-/// Pattern of a host or domain name: lower-case A-labels, at least two (RFC 1123 section 2.1, RFC 5890).
-pub(super) const HOST_PATTERN: &str =
-    r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
-/// Pattern of a list key: a DNS label.
-pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+use super::{MailDomainStatus, Sender, form};
 
 /// One domain that sends mail: its hosts, its senders, its policies. The operator makes the keys, publishes every
 /// record, asks the world whether it sees them, and writes the answer into status.
@@ -41,6 +35,7 @@ pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
     printcolumn(name = "Records", type_ = "integer", json_path = ".status.summary.records"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.summary.verified"),
     printcolumn(name = "Findings", type_ = "integer", json_path = ".status.summary.findings"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Policy",
         type_ = "string",
@@ -52,8 +47,7 @@ pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].message",
         priority = 1
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -63,7 +57,7 @@ pub(super) const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 pub struct MailDomainSpec {
     /// The domain in the From header (RFC 5322), also the default for the DKIM `d=` and the Return-Path. Lower-case
     /// A-label. Immutable: another domain is another MailDomain.
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.domain is immutable; create another MailDomain for another domain"))]
     pub domain: String,
 
@@ -71,8 +65,8 @@ pub struct MailDomainSpec {
     #[serde(default)]
     pub publishing: Publishing,
 
-    /// Machines and names with addresses: web interface, tracking, mail hosts. A host outside `domain` is never
-    /// written, always looked at.
+    /// The machines and names that belong to the domain's mail: web interface, tracking, mail hosts. A host outside
+    /// `domain` is never written, always looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -117,12 +111,12 @@ pub struct Publishing {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub provider_refs: Vec<ProviderRef>,
 
-    /// Time to live of the records, in seconds. A foreign value in a shared TXT RRset keeps the RRset's own.
+    /// Time to live of the records, in seconds. Default 3600. A foreign value in a shared TXT RRset keeps the RRset's own.
     #[serde(default = "default_ttl")]
     #[schemars(range(min = 30, max = 86400))]
     pub ttl_seconds: i32,
 
-    /// What happens to the records when the MailDomain is deleted.
+    /// What happens to the records when the MailDomain is deleted. Default `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -154,6 +148,7 @@ pub struct ProviderRef {
 
 /// The kinds of provider objects.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum ProviderKind {
     /// Cluster-scoped, set up by the platform; its `allow` list decides who may use it.
     ClusterDNSProvider,
@@ -161,6 +156,7 @@ pub enum ProviderKind {
 
 /// What happens to the records when the MailDomain is deleted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum DeletionPolicy {
     /// Records stay; the ledger remembers them and a new MailDomain of the same domain takes them over.
     #[default]
@@ -169,7 +165,7 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// A machine or name with addresses.
+/// One host. Exactly one of `addresses` and `target` says where it is.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -180,18 +176,18 @@ pub enum DeletionPolicy {
 )]
 pub struct Host {
     /// Full name of the host, lower-case A-label.
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     pub name: String,
     /// What the host is for; decides which records it gets and how it is judged.
     pub purpose: HostPurpose,
     /// IPv4 and IPv6 addresses as text, published as A and AAAA. Give the address the Internet sees, not a pod's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
+    #[schemars(length(max = 16), inner(length(max = 45), regex(pattern = form::ADDRESS)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub addresses: Vec<String>,
     /// Another name that holds the addresses, published as CNAME.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     pub target: Option<String>,
     /// Reverse names (PTR) of a host of purpose Mail. Default `Check`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,6 +196,7 @@ pub struct Host {
 
 /// What a host is for.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(transform = super::describe::values)]
 pub enum HostPurpose {
     /// A web interface.
     Web,
@@ -213,6 +210,7 @@ pub enum HostPurpose {
 
 /// What to do about the reverse names of a mail host.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum Reverse {
     /// Publish PTR; a provider must serve the reverse zone and allow it.
     Publish,
@@ -238,7 +236,7 @@ pub struct Receiving {
 #[serde(rename_all = "camelCase")]
 pub struct MailExchange {
     /// A host with addresses of its own; never an alias or an address (RFC 2181 section 10.3).
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     pub host: String,
     /// Lower is tried first.
     #[schemars(range(min = 0, max = 65535))]
@@ -249,13 +247,14 @@ pub struct MailExchange {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Spf {
-    /// What receivers should think of other senders (RFC 7208 section 5.1).
+    /// What receivers should think of other senders (RFC 7208 section 5.1). Default `SoftFail`.
     #[serde(default)]
     pub all: SpfAll,
 }
 
 /// The last term of an SPF record.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum SpfAll {
     /// `~all`: judge by DMARC. With `-all` some receivers refuse before they look at DKIM (RFC 9989 section 7.1).
     #[default]
@@ -277,19 +276,19 @@ pub struct Dmarc {
     /// `p=`: what receivers shall do with mail that fails. Quarantine and Reject are held at `none` until every
     /// declared sender is proven.
     pub policy: DmarcPolicy,
-    /// `sp=`: the same for subdomains. Absent: as `policy`.
+    /// `sp=`: the policy for subdomains. Absent: as `policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subdomain_policy: Option<DmarcPolicy>,
-    /// `np=`: the same for subdomains that do not exist. Absent: as `subdomainPolicy`.
+    /// `np=`: the policy for subdomains that do not exist. Absent: as `subdomainPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_existent_policy: Option<DmarcPolicy>,
-    /// `rua=`: where aggregate reports go (RFC 9990), as `mailto:` URIs.
+    /// `rua=`: where daily aggregate reports go (RFC 9990), as `mailto:` URIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),
         inner(
             length(min = 10, max = 320),
-            regex(pattern = r"^mailto:[A-Za-z0-9.+_=~/-]+@[a-z0-9.-]+$")
+            regex(pattern = form::REPORTS)
         )
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -300,21 +299,22 @@ pub struct Dmarc {
         length(max = 8),
         inner(
             length(min = 10, max = 320),
-            regex(pattern = r"^mailto:[A-Za-z0-9.+_=~/-]+@[a-z0-9.-]+$")
+            regex(pattern = form::REPORTS)
         )
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub failure_reports: Vec<String>,
-    /// `adkim=`: how exactly the DKIM domain must match. Default Relaxed.
+    /// `adkim=`: how exactly the DKIM domain must match. Default `Relaxed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dkim_alignment: Option<Alignment>,
-    /// `aspf=`: how exactly the Return-Path domain must match. Default Relaxed.
+    /// `aspf=`: how exactly the Return-Path domain must match. Default `Relaxed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spf_alignment: Option<Alignment>,
 }
 
 /// What receivers shall do with mail that fails DMARC.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(transform = super::describe::values)]
 pub enum DmarcPolicy {
     /// Deliver and report.
     None,
@@ -326,6 +326,7 @@ pub enum DmarcPolicy {
 
 /// How exactly domains must match (RFC 9989 section 4.4).
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum Alignment {
     /// The same organizational domain.
     Relaxed,
@@ -337,21 +338,21 @@ pub enum Alignment {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Bimi {
-    /// The record stands at `<selector>._bimi.<domain>`.
+    /// The record stands at `<selector>._bimi.<domain>`. Default `default`.
     #[serde(default = "default_bimi_selector")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = form::LABEL))]
     pub selector: String,
     /// `l=`: where the logo is (SVG Tiny PS, square).
     #[schemars(
         length(min = 10, max = 400),
-        regex(pattern = r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9._~/%-]*$")
+        regex(pattern = form::HTTPS)
     )]
     pub logo: String,
     /// `a=`: where the mark certificate is. Without it the largest mailbox providers show no logo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 10, max = 400),
-        regex(pattern = r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9._~/%-]*$")
+        regex(pattern = form::HTTPS)
     )]
     pub certificate: Option<String>,
 }
@@ -362,6 +363,7 @@ fn default_bimi_selector() -> String {
 
 /// Records of abandoned standards.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum LegacyRecord {
     /// `spf2.0/pra` beside SPF (RFC 4406, Historic), built from the senders.
     SenderID,

@@ -9,7 +9,9 @@
 )]
 
 mod claim;
+mod describe;
 mod domain;
+mod form;
 mod ledger;
 mod provider;
 mod sender;
@@ -40,11 +42,13 @@ pub fn definitions() -> Vec<(
     &'static str,
     k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 )> {
-    vec![
+    [
         ("maildomains.yaml", MailDomain::crd()),
         ("dkimsigners.yaml", DKIMSigner::crd()),
         ("clusterdnsproviders.yaml", ClusterDNSProvider::crd()),
         ("maildomainclaims.yaml", MailDomainClaim::crd()),
         ("recordledgers.yaml", RecordLedger::crd()),
     ]
+    .map(|(file, definition)| (file, form::explain(describe::finish(definition))))
+    .into()
 }

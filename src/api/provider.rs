@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SecretKeyRef;
+use super::{SecretKeyRef, form};
 
 /// A DNS service that the platform lends to namespaces. Credentials are read from the operator's own namespace.
 /// Nothing is allowed that `allow` does not list.
@@ -45,7 +45,7 @@ pub struct ClusterDNSProviderSpec {
         inner(
             length(min = 2, max = 253),
             regex(
-                pattern = r"^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+                pattern = form::ZONE
             )
         )
     )]
@@ -78,7 +78,7 @@ pub struct Allow {
         inner(
             length(min = 1, max = 253),
             regex(
-                pattern = r"^(\*|(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$"
+                pattern = form::DOMAINS
             )
         )
     )]
@@ -86,7 +86,7 @@ pub struct Allow {
     pub domains: Vec<String>,
     /// The addresses whose reverse names may be published, as CIDR ranges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 2, max = 49)))]
+    #[schemars(length(max = 64), inner(length(max = 49), regex(pattern = form::RANGE)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub reverse: Vec<String>,
 }
@@ -98,12 +98,12 @@ pub struct PowerDNS {
     /// Base URL of the API, without path: `https://pdns.corp:8081`.
     #[schemars(
         length(min = 8, max = 300),
-        regex(pattern = r"^https?://[A-Za-z0-9.:\[\]-]+/?$")
+        regex(pattern = form::API)
     )]
     pub url: String,
     /// The server's id in the API. Default `localhost`.
     #[serde(default, rename = "serverID", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9.-]+$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = form::SERVER_ID))]
     pub server_id: Option<String>,
     /// The API key, in a Secret of the operator's namespace.
     pub api_key_secret_ref: SecretKeyRef,
@@ -120,13 +120,14 @@ pub struct ExternalDNS {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 2, max = 16),
-        regex(pattern = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")
+        regex(pattern = form::DURATION)
     )]
     pub sync_timeout: Option<String>,
 }
 
 /// How TXT values are written in a DNSEndpoint.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
 pub enum TxtFormat {
     /// In quotes, split at 255 octets: PowerDNS, Route 53, Google, Cloudflare.
     #[default]

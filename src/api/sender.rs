@@ -4,28 +4,24 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::MailExchange;
-use super::domain::{HOST_PATTERN, LABEL_PATTERN};
-
-/// Pattern of a DKIM selector (RFC 6376 section 3.1).
-const SELECTOR_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$";
+use super::{MailExchange, form};
 
 /// One system that sends mail as the domain: an MTA of your own, a mailbox provider, a vendor.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Sender {
-    /// A name for this sender; signers select keys by it.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    /// A name for this sender, of your choice; a DKIMSigner may select keys by it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = form::LABEL))]
     pub name: String,
     /// The hosts that send, by their HELO names. They must be declared in `spec.hosts`; those below `domain` get an
     /// SPF record of their own (RFC 7208 section 2.3).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 4, max = 253), regex(pattern = HOST_PATTERN)))]
+    #[schemars(length(max = 32), inner(length(min = 4, max = 253), regex(pattern = form::HOST)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hosts: Vec<String>,
     /// Further addresses that mail leaves from (NAT, pools), as CIDR ranges: SPF terms, no A or AAAA.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 2, max = 49)))]
+    #[schemars(length(max = 32), inner(length(max = 49), regex(pattern = form::RANGE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub egress: Vec<String>,
     /// The domain of the envelope sender (RFC 5321 MailFrom), where SPF is looked up. Absent: the MailDomain's domain.
@@ -46,12 +42,12 @@ pub struct Sender {
     validation = Rule::new("(has(self.vendor) && self.vendor) != has(self.domain)")
         .message("give returnPath either a domain or vendor: true (the vendor uses a domain of its own)"),
     validation = Rule::new("!has(self.target) || (has(self.domain) && !has(self.mx))")
-        .message("returnPath.target makes the domain an alias, which cannot hold mx beside it; drop one of them"),
+        .message("returnPath.target makes returnPath.domain an alias: give that domain, and no mx beside it"),
 )]
 pub struct ReturnPath {
     /// The envelope domain. At or below the MailDomain's domain it is written, elsewhere only looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     pub domain: Option<String>,
     /// MX of the envelope domain, where bounces go. Absent: looked at, never written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,7 +56,7 @@ pub struct ReturnPath {
     pub mx: Vec<MailExchange>,
     /// Make the envelope domain a CNAME to this name of a vendor, who then owns SPF and MX there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 4, max = 253), regex(pattern = HOST_PATTERN))]
+    #[schemars(length(min = 4, max = 253), regex(pattern = form::HOST))]
     pub target: Option<String>,
     /// The vendor sends with an envelope domain of its own: no SPF term is made, DKIM must align.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,15 +67,15 @@ pub struct ReturnPath {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SenderSpf {
-    /// Domains that publish an SPF record of their own (RFC 7208 section 5.2). A host with only an address does not
-    /// qualify: list it in `hosts`.
+    /// Domains for `include:` terms; each must publish an SPF record of its own (RFC 7208 section 5.2). A host that has
+    /// only an address does not qualify: list it in `hosts`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 10),
         inner(
             length(min = 4, max = 253),
             regex(
-                pattern = r"^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+                pattern = form::RECORD_NAME
             )
         )
     )]
@@ -91,7 +87,7 @@ pub struct SenderSpf {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Dkim {
-    /// The keys; a name outlives the selectors that follow each other under it.
+    /// The keys. A key keeps its name while selectors come and go under it.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub keys: Vec<DkimKey>,
@@ -99,12 +95,12 @@ pub struct Dkim {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 16),
-        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+        regex(pattern = form::PREFIX)
     )]
     pub selector_prefix: Option<String>,
 }
 
-/// One key: generated, imported, known by its public half, or delegated.
+/// One DKIM key. Exactly one of `generate`, `import`, `publicKey` and `delegate` says where it comes from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -112,19 +108,19 @@ pub struct Dkim {
         .message("each of dkim.keys[] needs exactly one of generate, import, publicKey, delegate"),
 )]
 pub struct DkimKey {
-    /// A name for this key.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    /// A name for this key, of your choice; it is not the selector.
+    #[schemars(length(min = 1, max = 63), regex(pattern = form::LABEL))]
     pub name: String,
-    /// Make the key here.
+    /// The operator makes the key and keeps its private half in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateKey>,
-    /// Use a private key that exists.
+    /// A private key that you have already, in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<ImportKey>,
-    /// Publish the public half of a key that somebody else signs with.
+    /// A key that somebody else signs with: only its public half is known here, and published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key: Option<PublicKey>,
-    /// Point the selector at a vendor, who keeps the record (CNAME).
+    /// A key that a vendor signs with and keeps the record of: the selector becomes an alias (CNAME) of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegate: Option<DelegateKey>,
 }
@@ -146,6 +142,7 @@ pub struct GenerateKey {
 
 /// Signature algorithms of DKIM.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schemars(transform = super::describe::values)]
 pub enum KeyAlgorithm {
     /// rsa-sha256 (RFC 6376, RFC 8301). Every receiver verifies it.
     RSA,
@@ -158,7 +155,7 @@ pub enum KeyAlgorithm {
 #[serde(rename_all = "camelCase")]
 pub struct ImportKey {
     /// The selector it is used under.
-    #[schemars(length(min = 1, max = 190), regex(pattern = SELECTOR_PATTERN))]
+    #[schemars(length(min = 1, max = 190), regex(pattern = form::SELECTOR))]
     pub selector: String,
     /// A Secret of the same namespace with the private key as PEM (PKCS#8 or PKCS#1).
     pub secret_ref: SecretKeyRef,
@@ -181,14 +178,14 @@ pub struct SecretKeyRef {
 #[serde(rename_all = "camelCase")]
 pub struct PublicKey {
     /// The selector it is used under.
-    #[schemars(length(min = 1, max = 190), regex(pattern = SELECTOR_PATTERN))]
+    #[schemars(length(min = 1, max = 190), regex(pattern = form::SELECTOR))]
     pub selector: String,
     /// The algorithm. Default RSA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<KeyAlgorithm>,
     /// Base64: SubjectPublicKeyInfo for RSA, the raw 32 bytes for Ed25519 (RFC 8463 section 4.2). What stands after
     /// `p=` in the record that the vendor gave you.
-    #[schemars(length(min = 40, max = 1200), regex(pattern = r"^[A-Za-z0-9+/]+={0,2}$"))]
+    #[schemars(length(max = 1200), regex(pattern = form::PUBLIC_KEY))]
     pub value: String,
 }
 
@@ -197,12 +194,12 @@ pub struct PublicKey {
 #[serde(rename_all = "camelCase")]
 pub struct DelegateKey {
     /// The selector that the vendor signs with.
-    #[schemars(length(min = 1, max = 190), regex(pattern = SELECTOR_PATTERN))]
+    #[schemars(length(min = 1, max = 190), regex(pattern = form::SELECTOR))]
     pub selector: String,
     /// The vendor's name that holds the key record.
     #[schemars(
         length(min = 4, max = 253),
-        regex(pattern = r"^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+        regex(pattern = form::RECORD_NAME)
     )]
     pub target: String,
 }

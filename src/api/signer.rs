@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::domain::LABEL_PATTERN;
+use super::form;
 
 /// One MTA: its output Secret holds the proven keys of every MailDomain of the namespace that it selects.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -34,23 +34,23 @@ pub struct DKIMSignerSpec {
     pub mail_domain_selector: LabelSelector,
     /// Only keys of the sender with this name. Absent: of every sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = form::LABEL))]
     pub sender_name: Option<String>,
-    /// The Secret to write. It must not exist, or be ours.
+    /// The Secret to write, in this namespace. It must not exist yet: what the operator did not make is left alone.
     #[schemars(
         length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+        regex(pattern = form::OBJECT)
     )]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.secretName is immutable; create another DKIMSigner and move the MTA to it"))]
     pub secret_name: String,
-    /// Layouts to write. `Plain` alone when absent.
+    /// The layouts in which the Secret holds the keys. Default `[Plain]`.
     #[serde(default = "default_formats")]
     #[schemars(length(min = 1, max = 4))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub formats: Vec<SignerFormat>,
     /// Directory where the MTA mounts the Secret; OpenDKIM's table names files below it. Default `/etc/dkim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 200), regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
+    #[schemars(length(min = 2, max = 200), regex(pattern = form::DIRECTORY))]
     pub mount_path: Option<String>,
 }
 
@@ -60,6 +60,7 @@ fn default_formats() -> Vec<SignerFormat> {
 
 /// Layouts of the output Secret.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(transform = super::describe::values)]
 pub enum SignerFormat {
     /// `<domain>.<selector>.pem` for each key, and `keys.json` that lists them.
     Plain,

@@ -53,7 +53,7 @@ pub struct Summary {
     pub findings: i32,
 }
 
-/// One RRset that is wanted.
+/// What it is for, whether its provider holds it and every name server answers it, and if not, why.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordStatus {
@@ -67,20 +67,21 @@ pub struct RecordStatus {
     /// The provider object that serves the name; absent when none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// `True` when the provider holds it.
+    /// Whether the provider holds it.
     pub published: Truth,
-    /// `True` when every authoritative server answers exactly that.
+    /// Whether every authoritative server answers exactly that.
     pub verified: Truth,
-    /// Why not, as one word of a closed list; absent when all is well.
+    /// What is wrong with the record, as one word of a closed list; absent when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Why not, as a sentence.
+    /// What is wrong with the record, as a sentence, and the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 /// Three answers: yes, no, not known.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(transform = super::describe::values)]
 pub enum Truth {
     /// It holds.
     True,
@@ -101,7 +102,7 @@ impl Truth {
     }
 }
 
-/// One key.
+/// Where the key is, how far it is, and what it waits for.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyStatus {
@@ -132,6 +133,7 @@ pub struct KeyStatus {
 
 /// Stages of a key. Rotation adds the later ones.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schemars(transform = super::describe::values)]
 pub enum KeyStage {
     /// The key is being made or its Secret is missing.
     Pending,
@@ -143,7 +145,7 @@ pub enum KeyStage {
     Active,
 }
 
-/// One finding.
+/// What a check says, and what to do about it.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingStatus {
@@ -159,6 +161,7 @@ pub struct FindingStatus {
 
 /// How bad a finding is. `Fail` makes the condition that the check gates False.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schemars(transform = super::describe::values)]
 pub enum Severity {
     /// A conforming receiver ignores the record or rejects mail.
     Fail,

@@ -127,10 +127,11 @@ impl Book {
         }
     }
 
-    /// Makes the book ours. What another namespace had written is foreign from now on.
+    /// Makes the book ours. What another namespace had written is foreign from now on, except for keys that drain: their
+    /// end was decided before.
     pub fn take_over(&mut self, holder: &ClaimHolder) {
         if self.holder.as_ref().is_some_and(|old| old != holder) {
-            self.written.clear();
+            self.written.retain(|_, entry| entry.withdraw_after.is_some());
             self.lives.clear();
         }
         self.holder = Some(holder.clone());
@@ -208,8 +209,7 @@ fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
 mod tests {
     use super::*;
 
-    #[test]
-    fn entries_survive_the_round_trip() {
+    fn dmarc(withdraw_after: Option<Timestamp>) -> (Key, Written) {
         let key = Key::new(Name::parse("_dmarc.example.com").unwrap(), RecordType::Txt);
         let written = Written {
             home: Home {
@@ -219,8 +219,14 @@ mod tests {
             purpose: Purpose::Dmarc,
             values: [Value::Txt("v=DMARC1; p=none".into())].into(),
             settled: true,
-            withdraw_after: Some(Timestamp::from_second(7).unwrap()),
+            withdraw_after,
         };
+        (key, written)
+    }
+
+    #[test]
+    fn entries_survive_the_round_trip() {
+        let (key, written) = dmarc(Some(Timestamp::from_second(7).unwrap()));
         assert_eq!(parse(entry((&key, &written))), Some((key, written)));
     }
 
@@ -235,7 +241,22 @@ mod tests {
         book.lives.insert("mta/rsa".into(), KeyLife::default());
         book.take_over(&holder("a"));
         assert_eq!(book.lives.len(), 1);
+        book.written.extend([dmarc(None)]);
         book.take_over(&holder("b"));
         assert!(book.lives.is_empty());
+        assert!(book.written.is_empty());
+    }
+
+    #[test]
+    fn another_holder_lets_keys_drain_to_their_end() {
+        let holder = |namespace: &str| ClaimHolder {
+            namespace: namespace.into(),
+            uid: None,
+        };
+        let mut book = Book::open(Name::parse("example.com").unwrap(), None);
+        book.take_over(&holder("a"));
+        book.written.extend([dmarc(Some(Timestamp::UNIX_EPOCH))]);
+        book.take_over(&holder("b"));
+        assert_eq!(book.written.len(), 1);
     }
 }

@@ -13,6 +13,7 @@ use super::publish::Published;
 use super::{Context, Error, clock, finalize, keys, look, prove, publish, report};
 use crate::api::{FINALIZER, MailDomain};
 use crate::intent;
+use crate::key::PrivateKey;
 use crate::keyring::signing_key;
 use crate::protocol::Declaration;
 
@@ -58,7 +59,7 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
     let held: Vec<Held> = keys::ensure(ctx, object, &intent, &mut view).await?;
     let signing: Vec<_> = held
         .iter()
-        .filter_map(|h| signing_key(&h.slot, h.pair.as_ref().map(|pair| pair.public())))
+        .filter_map(|h| signing_key(&h.slot, h.pair.as_ref().map(PrivateKey::public)))
         .collect();
 
     // Decide (no client), write the ledger, publish (client).

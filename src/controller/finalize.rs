@@ -20,7 +20,6 @@ pub async fn finalize(ctx: &Context, object: &MailDomain, now: Timestamp) -> Res
     if let Ok(domain) = Name::parse_host(&object.spec.domain) {
         hand_over(ctx, object, &domain, now).await?;
     }
-    ctx.forget(object);
     let labels = DomainLabels {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
@@ -39,6 +38,7 @@ pub async fn finalize(ctx: &Context, object: &MailDomain, now: Timestamp) -> Res
         .filter(|f| *f != FINALIZER)
         .collect();
     set_finalizers(ctx, object, &rest).await?;
+    ctx.forget(object);
     Ok(Action::await_change())
 }
 

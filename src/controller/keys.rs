@@ -15,8 +15,10 @@ use crate::api::{KeyAlgorithm, KeyLife, MANAGED_BY, MailDomain};
 use crate::intent::Intent;
 use crate::key::PrivateKey;
 use crate::keyring::{self, Origin, Owner, Slot};
+use crate::lookup::Answer;
 use crate::name::{Name, Selector};
-use crate::record::{Key, RecordType};
+use crate::protocol::dkim::KeyText;
+use crate::record::{Key, RecordType, Value};
 
 /// Data key of the private half in a key Secret.
 pub const PRIVATE_KEY: &str = "private.pem";
@@ -55,6 +57,9 @@ pub async fn ensure(
         name: &name,
         uid: &uid,
     };
+    if let Some(status) = object.status.as_ref().filter(|_| view.book.is_new()) {
+        view.book.lives = keyring::recalled(&status.keys);
+    }
     // Each round loses at most one selector of each key; three are enough for anything but a fight.
     for _ in 0..3 {
         let (slots, lives) = keyring::slots(intent, owner, &view.book.lives, &|_| false);
@@ -84,8 +89,7 @@ pub async fn ensure(
                 }
             };
             if let Some(pair) = &pair {
-                life.secret_seen = true;
-                life.fingerprint = Some(pair.public().fingerprint());
+                keyring::found(life, pair.public());
             }
             held.push(Held { slot, pair, trouble });
         }
@@ -188,10 +192,18 @@ async fn is_taken(ctx: &Context, domain: &Name, selector: &Selector) -> bool {
     };
     let key = Key::new(name, RecordType::Txt);
     let direct = ctx.looker.direct(&[key.clone()].into()).await;
-    direct.answers.get(&key).is_some_and(|answers| {
-        answers
-            .iter()
-            .any(|(_, answer)| answer.values().is_ok_and(|v| !v.is_empty()))
+    let holds_key = |answer: &Answer| answer.values().is_ok_and(|values| values.iter().any(is_key));
+    direct
+        .answers
+        .get(&key)
+        .is_some_and(|answers| answers.iter().any(|(_, answer)| holds_key(answer)))
+}
+
+/// A wildcard answers for every selector; its text is seldom a key record (RFC 6376 section 3.6.1).
+fn is_key(value: &Value) -> bool {
+    value.as_txt().is_some_and(|text| {
+        let record = KeyText::read(text);
+        record.material.is_some() && record.tags.value("v").is_none_or(|version| version == "DKIM1")
     })
 }
 

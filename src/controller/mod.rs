@@ -17,6 +17,7 @@ pub mod signer;
 pub mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -89,6 +90,12 @@ pub struct Context {
     failures: Mutex<HashMap<String, u32>>,
 }
 
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A panic elsewhere does not make this data wrong: every write leaves it whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -152,6 +159,10 @@ impl Context {
         *count
     }
 
+    fn forget_failures(&self, what: &str) {
+        lock(&self.failures).remove(what);
+    }
+
     /// Tells people of a change. An event that cannot be written is not worth a failed pass.
     pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
         let warning = matches!(reason, "Conflict" | "KeyReplaced" | "DriftMended")
@@ -164,7 +175,8 @@ impl Context {
             },
             reason: reason.to_owned(),
             note: Some(crate::status::bounded_text(note)),
-            action: "Reconcile".to_owned(),
+            // Events that differ in nothing but the note would be counted as one, and only the first be read.
+            action: format!("Reconcile{:016x}", digest(note)),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {

@@ -27,6 +27,7 @@ pub async fn reconcile(object: Arc<ClusterDNSProvider>, ctx: Arc<Context>) -> Re
         Err(error) => (Truth::False, error.reason(), error.to_string()),
     };
     say(&ctx, &object, truth, reason, &message).await?;
+    ctx.forget_failures(&failing(&object));
     ctx.metrics
         .reconciled("ClusterDNSProvider", "ok", began.elapsed().as_secs_f64());
     // A provider that is down is looked at more often, so that it is seen when it comes back.
@@ -82,9 +83,14 @@ async fn say(
     }
 }
 
+/// Under which name failures are counted.
+fn failing(object: &ClusterDNSProvider) -> String {
+    format!("provider/{}", object.name_any())
+}
+
 /// Tried again soon; only the API server can fail here.
 pub fn error_policy(object: Arc<ClusterDNSProvider>, error: &Error, ctx: Arc<Context>) -> Action {
-    let failures = ctx.count_failure(&format!("provider/{}", object.name_any()));
+    let failures = ctx.count_failure(&failing(&object));
     tracing::warn!(
         object.name = object.name_any(),
         error = super::error::chain(error),

@@ -19,7 +19,7 @@ use crate::tenancy::{Home, Refusal, Tenant, place};
 /// What was planned and what the providers said.
 #[derive(Debug)]
 pub struct Published {
-    /// What is wanted, by RRset.
+    /// What is to be seen in DNS, by RRset.
     pub groups: Vec<Group>,
     /// The plan.
     pub plan: Plan,
@@ -55,7 +55,7 @@ pub async fn publish(
         private_zone,
     };
     // The names are the same whether the policy is held or not.
-    let names: BTreeSet<Name> = protocol::desired(&declare(PolicyGate::Held))
+    let names: BTreeSet<Name> = protocol::desired(&declare(PolicyGate::Held(DmarcPolicy::None)))
         .into_iter()
         .map(|w| w.key.name)
         .collect();
@@ -78,7 +78,7 @@ pub async fn publish(
         now,
         drain: ctx.config.drain(private_zone),
     });
-    view.book.written = plan.written.clone();
+    view.book.written.clone_from(&plan.written);
     let applied = apply(ctx, intent, view, &plan, &publishers, &live).await?;
     settle(view, &plan, &applied, &publishers);
     let deferred = publishers
@@ -86,7 +86,7 @@ pub async fn publish(
         .filter_map(|(name, publisher)| publisher.ok().filter(|p| p.hands_over()).map(|p| (name, p)))
         .collect();
     Ok(Published {
-        groups,
+        groups: plan.rows.iter().map(|row| row.group.clone()).collect(),
         plan,
         applied,
         deferred,
@@ -170,18 +170,17 @@ fn policy_gate(intent: &Intent, live: &LiveByHome, memory: &Memory) -> PolicyGat
     if wanted == DmarcPolicy::None || memory.senders_proven {
         return PolicyGate::Released;
     }
-    let strict = |text: &str| dmarc::strictness(text).is_some_and(|there| there >= wanted);
-    let stands = intent.domain.child("_dmarc").is_ok_and(|name| {
+    let standing = intent.domain.child("_dmarc").ok().and_then(|name| {
         let key = Key::new(name, RecordType::Txt);
         let rrsets = live.values().flatten().filter_map(|live| live.rrsets.get(&key));
         rrsets
             .flat_map(|rrset| rrset.records.values().flatten())
-            .any(|value| value.as_txt().is_some_and(strict))
+            .filter_map(|value| dmarc::strictness(value.as_txt()?))
+            .max()
     });
-    if stands {
-        PolicyGate::Released
-    } else {
-        PolicyGate::Held
+    match standing.unwrap_or(DmarcPolicy::None) {
+        standing if standing >= wanted => PolicyGate::Released,
+        standing => PolicyGate::Held(standing),
     }
 }
 
@@ -277,7 +276,7 @@ fn settle(
             .is_some_and(|p| p.as_ref().is_ok_and(|p| !p.hands_over()));
         let done = applied.get(&home.provider).is_some_and(Result::is_ok);
         if let (true, true, Some(entry)) = (reads_back, done, view.book.written.get_mut(&row.group.key)) {
-            entry.values = row.group.values.clone();
+            entry.values.clone_from(&row.group.values);
             entry.settled = true;
         }
     }

@@ -109,7 +109,7 @@ pub async fn report(
         } else {
             memory.unsettled.saturating_add(1)
         };
-        proven && published.gate == PolicyGate::Held
+        proven && matches!(published.gate, PolicyGate::Held(_))
     });
     if let Some(error) = published.applied.values().find_map(|said| said.as_ref().err()) {
         return Err(Error::Publish(error.clone()));
@@ -125,11 +125,11 @@ pub async fn report(
 fn held_for(gate: PolicyGate, senders: &Proof) -> Option<String> {
     match (gate, senders) {
         (PolicyGate::Released, _) => None,
-        (PolicyGate::Held, Proof::Proven) => {
+        (PolicyGate::Held(_), Proof::Proven) => {
             Some("every sender is proven now; the policy follows".to_owned())
         }
-        (PolicyGate::Held, Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
-        (PolicyGate::Held, Proof::Not(senders)) => Some(
+        (PolicyGate::Held(_), Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
+        (PolicyGate::Held(_), Proof::Not(senders)) => Some(
             senders
                 .iter()
                 .take(5)
@@ -172,7 +172,7 @@ fn key_state(ctx: &Context, object: &MailDomain, intent: &Intent, view: &View, h
     let proven = life.and_then(|life| life.proven.as_ref());
     let public = match &slot.origin {
         Origin::Public(key) => Some(key),
-        Origin::Own { .. } | Origin::Imported { .. } => pair.as_ref().map(|pair| pair.public()),
+        Origin::Own { .. } | Origin::Imported { .. } => pair.as_ref().map(crate::key::PrivateKey::public),
         Origin::Delegated(_) => None,
     };
     let secret = match &slot.origin {

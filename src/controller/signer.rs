@@ -12,7 +12,7 @@ use kube::runtime::controller::Action;
 use super::book::Book;
 use super::keys::PRIVATE_KEY;
 use super::{Context, Error, clock};
-use crate::api::{DKIMSigner, DKIMSignerStatus, MANAGED_BY, MailDomain, Truth};
+use crate::api::{DKIMSigner, DKIMSignerStatus, KeyStage, MANAGED_BY, MailDomain, MailDomainStatus, Truth};
 use crate::intent::{self, Intent, KeySource};
 use crate::key::PrivateKey;
 use crate::name::{Name, Selector};
@@ -26,6 +26,9 @@ const SIGNER: &str = "maildomain.dev/signer";
 pub async fn reconcile(object: Arc<DKIMSigner>, ctx: Arc<Context>) -> Result<Action, Error> {
     let began = std::time::Instant::now();
     let result = pass(&ctx, &object).await;
+    if result.is_ok() {
+        ctx.forget_failures(&failing(&object));
+    }
     let label = result.as_ref().map_or_else(Error::category, |()| "ok");
     ctx.metrics
         .reconciled("DKIMSigner", label, began.elapsed().as_secs_f64());
@@ -117,6 +120,11 @@ async fn keys_of(
     intent: &Intent,
 ) -> Result<Vec<ProvenKey>, Error> {
     let book = Book::read(ctx, &intent.domain).await?;
+    // Somebody deleted the ledger. It is about to be written anew; until then the output keeps what it holds.
+    let proven = |status: &MailDomainStatus| status.keys.iter().any(|key| key.stage >= KeyStage::Proven);
+    if book.is_new() && object.status.as_ref().is_some_and(proven) {
+        return Err(Error::Incomplete("ledger, though keys of it are proven"));
+    }
     // A ledger of another namespace proves nothing here: its selectors are not ours.
     if book
         .holder
@@ -284,9 +292,14 @@ async fn say(
     }
 }
 
+/// Under which name failures are counted.
+fn failing(object: &DKIMSigner) -> String {
+    format!("signer/{}", object.uid().unwrap_or_default())
+}
+
 /// Tried again ever later, one minute at most.
 pub fn error_policy(object: Arc<DKIMSigner>, error: &Error, ctx: Arc<Context>) -> Action {
-    let failures = ctx.count_failure(&format!("signer/{}", object.uid().unwrap_or_default()));
+    let failures = ctx.count_failure(&failing(&object));
     tracing::warn!(
         object.namespace = object.namespace().unwrap_or_default(),
         object.name = object.name_any(),

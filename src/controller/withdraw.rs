@@ -19,6 +19,14 @@ use crate::tenancy::Home;
 
 /// Removes what a ledger lists, once it was told to.
 pub async fn reconcile(object: Arc<RecordLedger>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let result = pass(&ctx, &object).await;
+    if result.is_ok() {
+        ctx.forget_failures(&object.name_any());
+    }
+    result
+}
+
+async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
     if object.spec.withdraw.is_none() {
         return Ok(Action::await_change());
     }
@@ -26,30 +34,30 @@ pub async fn reconcile(object: Arc<RecordLedger>, ctx: Arc<Context>) -> Result<A
         return Ok(Action::await_change());
     };
     // The object may be old: the ledger is read once more, and a MailDomain that came back has cleared the order.
-    let mut book = Book::read(&ctx, &domain).await?;
+    let mut book = Book::read(ctx, &domain).await?;
     let Some(holder) = book.holder.clone().filter(|_| book.withdraw.is_some()) else {
         return Ok(Action::await_change());
     };
-    if !admit::holds_claim(&ctx, &domain, &holder).await? && !only_keys(&book) {
+    if !admit::holds_claim(ctx, &domain, &holder).await? && !only_keys(&book) {
         tracing::info!(domain.name = %domain, "the claim has moved on; what is left is not ours to remove");
-        book.close(&ctx).await?;
+        book.close(ctx).await?;
         return Ok(Action::await_change());
     }
     let now = clock();
-    let (plan, result) = step(&ctx, &domain, &mut book, now).await?;
+    let (plan, result) = step(ctx, &domain, &mut book, now).await?;
     if book.written.is_empty() {
-        admit::release_claim(&ctx, &domain, &holder).await?;
-        book.close(&ctx).await?;
+        admit::release_claim(ctx, &domain, &holder).await?;
+        book.close(ctx).await?;
         return Ok(Action::await_change());
     }
-    book.write(&ctx).await?;
+    book.write(ctx).await?;
     if let Err(error) = result {
         return Err(Error::Publish(error));
     }
     if only_keys(&book) {
-        admit::release_claim(&ctx, &domain, &holder).await?;
+        admit::release_claim(ctx, &domain, &holder).await?;
     }
-    Ok(Action::requeue(next(&ctx, &plan, now)))
+    Ok(Action::requeue(next(ctx, &plan, now)))
 }
 
 /// Whether only key records are left, which wait for mail in flight.
@@ -101,7 +109,7 @@ async fn step(
         drain,
     };
     let plan = plan(&situation);
-    book.written = plan.written.clone();
+    book.written.clone_from(&plan.written);
     let mut result: Result<(), PublishError> = live
         .values()
         .find_map(|read| read.as_ref().err().cloned())

@@ -1,11 +1,12 @@
 //! What stands in the way, and the line to paste. Our own words; foreign text only where a person needs it to decide.
 
-use std::collections::BTreeMap;
-
-use super::{Group, Written};
-use crate::protocol::Purpose;
+use super::{Group, Situation, Written};
+use crate::protocol::{Purpose, Sharing};
 use crate::publish::{Live, LiveRrset};
-use crate::record::{Key, RecordType, Value};
+use crate::record::{Key, RecordType, Value, Values};
+
+/// A status message is cut behind so many bytes.
+const LONGEST: usize = 512;
 
 /// A foreign value of our kind: names it and shows the record that would serve both or replace it.
 pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>) -> String {
@@ -22,31 +23,39 @@ pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>) -> String {
     let paste: Vec<String> = group
         .values
         .iter()
-        .map(|value| match (group.purpose, value, single_text(group, rrset)) {
-            (Purpose::Spf, Value::Txt(ours), Some(theirs)) if ours.starts_with("v=spf1") => {
-                crate::record::quoted(&merge_spf(&theirs, ours))
+        .map(|value| match (group.purpose, value) {
+            (Purpose::Spf, Value::Txt(ours)) if ours.starts_with("v=spf1") => {
+                crate::record::quoted(&merge_spf(texts(group, rrset), ours))
             }
             _ => value.to_string(),
         })
         .collect();
-    format!(
-        "{shown} stands there and was not written by this operator; nothing is written at {}. To go on, replace it by {}",
-        group.key,
-        shorten(&paste.join(", "), 300)
-    )
+    let there = format!(
+        "{shown} stands there and was not written by this operator; nothing is written at {}. To go on, ",
+        group.key
+    );
+    let paste = format!("replace it by {}", paste.join(", "));
+    // A record that is pasted cut off does harm: it is shown whole or not at all.
+    if there.len() + paste.len() <= LONGEST {
+        return there + &paste;
+    }
+    there
+        + match group.purpose {
+            Purpose::Spf => "declare its terms too (egress or spf.includes of a sender) and remove it",
+            _ => "remove it; what is declared is then written in its place",
+        }
 }
 
 /// An alias and other records cannot share a name (RFC 1034 section 3.6.2).
-pub(super) fn alias(group: &Group, live: &Live, written: &BTreeMap<Key, Written>) -> Option<String> {
+pub(super) fn alias(group: &Group, live: &Live, situation: &Situation<'_>) -> Option<String> {
     let name = &group.key.name;
     if group.key.record_type == RecordType::Cname {
         let mut others: Vec<String> = live
             .rrsets
-            .keys()
-            .filter(|key| {
-                &key.name == name && key.record_type != RecordType::Cname && !written.contains_key(key)
-            })
-            .map(|key| key.record_type.to_string())
+            .iter()
+            .filter(|(key, _)| &key.name == name && key.record_type != RecordType::Cname)
+            .filter(|(key, rrset)| !makes_room(key, rrset, situation))
+            .map(|(key, _)| key.record_type.to_string())
             .collect();
         others.extend(live.other_types.get(name).into_iter().flatten().cloned());
         return (!others.is_empty()).then(|| {
@@ -60,7 +69,7 @@ pub(super) fn alias(group: &Group, live: &Live, written: &BTreeMap<Key, Written>
     let target = live
         .rrsets
         .get(&alias)
-        .filter(|_| !written.contains_key(&alias))
+        .filter(|rrset| !makes_room(&alias, rrset, situation))
         .and_then(first_raw)?;
     Some(format!(
         "{name} is an alias of {} that this operator did not write, so it cannot also hold {}; remove the alias or drop the declaration",
@@ -69,35 +78,65 @@ pub(super) fn alias(group: &Group, live: &Live, written: &BTreeMap<Key, Written>
     ))
 }
 
+/// Whether an RRset goes in this pass: nobody wants it any more, and all of it is ours.
+fn makes_room(key: &Key, rrset: &LiveRrset, situation: &Situation<'_>) -> bool {
+    let wanted = situation.groups.iter().any(|group| &group.key == key);
+    let is_ours = |entry: &Written| {
+        let mut values = rrset.records.values();
+        values.all(|value| value.as_ref().is_some_and(|v| entry.values.contains(v)))
+    };
+    !wanted && situation.written.get(key).is_some_and(is_ours)
+}
+
 fn first_raw(rrset: &LiveRrset) -> Option<String> {
     rrset.records.keys().next().cloned()
 }
 
-fn single_text(group: &Group, rrset: Option<&LiveRrset>) -> Option<String> {
-    let mut texts = rrset
-        .iter()
+/// Whether the one SPF record that stands there holds every term of ours before its end, and all else is as wanted.
+pub(super) fn is_merged(group: &Group, claimed: &Values) -> bool {
+    let is_spf = |value: &&Value| Sharing::Prefix("v=spf1").claims(value);
+    let (ours, wanted): (Vec<&Value>, Vec<&Value>) = group.values.iter().partition(is_spf);
+    let (theirs, there): (Vec<&Value>, Vec<&Value>) = claimed.iter().partition(is_spf);
+    match (ours.as_slice(), theirs.as_slice()) {
+        ([Value::Txt(ours)], [Value::Txt(theirs)]) => {
+            let terms: Vec<&str> = theirs.split_ascii_whitespace().collect();
+            wanted == there && merge_spf([theirs.as_str()].into_iter(), ours) == terms.join(" ")
+        }
+        _ => false,
+    }
+}
+
+/// The texts of our kind that stand there.
+fn texts<'a>(group: &'a Group, rrset: Option<&'a LiveRrset>) -> impl Iterator<Item = &'a str> {
+    rrset
+        .into_iter()
         .flat_map(|r| r.records.values())
         .flatten()
         .filter(|v| group.claims(v))
-        .filter_map(Value::as_txt);
-    let first = texts.next()?;
-    texts.next().is_none().then(|| first.to_owned())
+        .filter_map(Value::as_txt)
 }
 
-/// Their record with our missing terms put before its end (RFC 7208 section 4.6.2: terms behind `all` are not read).
-fn merge_spf(theirs: &str, ours: &str) -> String {
-    let mut terms: Vec<&str> = theirs.split_ascii_whitespace().collect();
+/// Their first record with every missing term of the others and of ours put before its end (RFC 7208 section 4.6.2:
+/// terms behind `all` are not read).
+fn merge_spf<'a>(theirs: impl Iterator<Item = &'a str>, ours: &'a str) -> String {
     let is_end = |term: &str| {
         term.trim_start_matches(['+', '-', '~', '?'])
             .eq_ignore_ascii_case("all")
             || term.starts_with("redirect=")
     };
+    let mut texts = theirs.chain([ours]);
+    let mut terms: Vec<&str> = texts.next().unwrap_or(ours).split_ascii_whitespace().collect();
     let end = terms.iter().position(|term| is_end(term)).unwrap_or(terms.len());
-    let missing: Vec<&str> = ours
-        .split_ascii_whitespace()
-        .skip(1)
-        .filter(|term| !is_end(term) && !terms.iter().any(|have| have.eq_ignore_ascii_case(term)))
-        .collect();
+    let mut missing: Vec<&str> = Vec::new();
+    for term in texts.flat_map(|text| text.split_ascii_whitespace().skip(1)) {
+        let known = terms[..end]
+            .iter()
+            .chain(&missing)
+            .any(|have| have.eq_ignore_ascii_case(term));
+        if !known && !is_end(term) {
+            missing.push(term);
+        }
+    }
     terms.splice(end..end, missing);
     terms.join(" ")
 }
@@ -119,8 +158,12 @@ mod tests {
         let theirs = "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all";
         let ours = "v=spf1 ip4:203.0.113.4 ip6:2001:db8::4 ~all";
         assert_eq!(
-            merge_spf(theirs, ours),
+            merge_spf([theirs].into_iter(), ours),
             "v=spf1 include:_spf.google.com ip4:203.0.113.4 ip6:2001:db8::4 -all"
+        );
+        assert_eq!(
+            merge_spf([theirs, "v=spf1 mx ?all"].into_iter(), ours),
+            "v=spf1 include:_spf.google.com ip4:203.0.113.4 mx ip6:2001:db8::4 -all"
         );
     }
 }

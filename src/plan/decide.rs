@@ -40,7 +40,15 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
         Step::InPlace => settle(plan, group, &home),
-        Step::Satisfied | Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) => {
+        Step::Satisfied => {
+            let values = claimed(group, live.rrsets.get(&group.key)).0;
+            let group = Group {
+                values,
+                ..group.clone()
+            };
+            return leave(plan, situation, &group, Some(home), step);
+        }
+        Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) => {
             return leave(plan, situation, group, Some(home), step);
         }
     }
@@ -82,7 +90,7 @@ fn provider<'a>(plan: &'a mut Plan, situation: &Situation<'_>, home: &Home) -> &
 
 /// The step for an RRset whose live content is known.
 fn decide(situation: &Situation<'_>, group: &Group, live: &Live) -> Step {
-    if let Some(message) = conflict::alias(group, live, situation.written) {
+    if let Some(message) = conflict::alias(group, live, situation) {
         return Step::Conflict(message);
     }
     let rrset = live.rrsets.get(&group.key);
@@ -107,6 +115,7 @@ fn decide(situation: &Situation<'_>, group: &Group, live: &Live) -> Step {
     match entry {
         Some(entry) if entry.settled && entry.values == group.values => Step::Mend,
         Some(entry) if entry.settled => Step::Write,
+        _ if !unreadable && conflict::is_merged(group, &claimed) => Step::Satisfied,
         Some(entry)
             if !unreadable
                 && claimed
@@ -202,15 +211,31 @@ pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>) {
             keep_state(plan, situation, key, entry);
             continue;
         };
-        if entry.purpose == Purpose::Dkim
-            && key.record_type == RecordType::Txt
-            && !drained(plan, situation, key, entry)
-        {
+        let is_key = entry.purpose == Purpose::Dkim && key.record_type == RecordType::Txt;
+        let stays = match replaced(plan, key) {
+            Some(replaced) => !replaced,
+            None => is_key && !drained(plan, situation, key, entry),
+        };
+        if stays {
             keep_state(plan, situation, key, entry);
-            continue;
+        } else {
+            remove(plan, situation, key, entry, live);
         }
-        remove(plan, situation, key, entry, live);
     }
+}
+
+/// Where an alias takes the place of other records, or they of an alias: whether all of that can be there. Until then
+/// what stands there stays; afterwards the two cannot share the name.
+fn replaced(plan: &Plan, key: &Key) -> Option<bool> {
+    let is_alias = |key: &Key| key.record_type == RecordType::Cname;
+    let takes_place =
+        |row: &&Row| row.group.key.name == key.name && is_alias(&row.group.key) != is_alias(key);
+    let mut rows = plan.rows.iter().filter(takes_place).peekable();
+    rows.peek()?;
+    Some(rows.all(|row| match row.step {
+        Step::InPlace | Step::Satisfied | Step::Write | Step::Mend => true,
+        Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) => false,
+    }))
 }
 
 /// Mail in flight may still need a key record (RFC 6376 section 3.1): it stays for the drain time.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
-use crate::record::{Key, Values};
+use crate::record::{Key, RecordType, Values};
 use crate::tenancy::{Home, Refusal};
 
 pub use group::{Group, group};
@@ -70,7 +70,7 @@ pub struct Plan {
 /// What becomes of one wanted RRset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// What is wanted.
+    /// What is wanted; where somebody else's record satisfies, what stands there.
     pub group: Group,
     /// Where it goes.
     pub home: Option<Home>,
@@ -83,7 +83,7 @@ pub struct Row {
 pub enum Step {
     /// It stands there by our hand.
     InPlace,
-    /// It stands there by another hand, exactly as wanted. Nothing is written, nothing is ever removed.
+    /// It stands there by another hand, as wanted or with more. Nothing is written, nothing is ever removed.
     Satisfied,
     /// It is written.
     Write,
@@ -165,22 +165,22 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let aliases: BTreeSet<&Name> = situation
         .groups
         .iter()
-        .filter(|g| g.key.record_type == crate::record::RecordType::Cname)
+        .filter(|g| g.key.record_type == RecordType::Cname)
         .map(|g| &g.key.name)
         .collect();
     for group in situation.groups {
         let clash =
-            aliases.contains(&group.key.name) && group.key.record_type != crate::record::RecordType::Cname;
+            aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
     decide::unwanted(&mut plan, situation);
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
-        let renewed: BTreeSet<Name> = provider
+        let renewed: BTreeSet<Key> = provider
             .changes
             .iter()
             .filter(|c| !c.ours.is_empty())
-            .map(|c| c.key.name.clone())
+            .map(|c| c.key.clone())
             .collect();
         provider.changes.sort_by_key(|change| order(change, &renewed));
     }
@@ -188,15 +188,21 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
 }
 
 /// Removing DMARC comes first, writing it last; other removals come after the additions, except where an alias makes
-/// room for what replaces it.
-fn order(change: &Change, renewed: &BTreeSet<Name>) -> u8 {
+/// room for what replaces it, or is made room for.
+fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
     let dmarc = change.key.name.as_str().starts_with("_dmarc.");
+    let is_alias = |key: &Key| key.record_type == RecordType::Cname;
+    let makes_room = || {
+        renewed
+            .iter()
+            .any(|key| key.name == change.key.name && (is_alias(key) || is_alias(&change.key)))
+    };
     match (change.ours.is_empty(), dmarc) {
         (true, true) => 0,
-        (true, false) if renewed.contains(&change.key.name) => 0,
-        (false, false) => 1,
-        (true, false) => 2,
-        (false, true) => 3,
+        (true, false) if makes_room() => 1,
+        (false, false) => 2,
+        (true, false) => 3,
+        (false, true) => 4,
     }
 }
 

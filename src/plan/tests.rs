@@ -202,6 +202,45 @@ fn a_foreign_spf_record_is_a_conflict_and_the_rest_goes_out() {
 }
 
 #[test]
+fn the_line_that_a_conflict_offers_satisfies_when_somebody_pastes_it() {
+    let merged = "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all";
+    let lines = [
+        &format!("example.com TXT \"{merged}\""),
+        r#"example.com TXT "token=1""#,
+    ];
+    let plan = check(case(vec![spf()], vec![], &lines), "");
+    assert_eq!(plan.rows[0].step, Step::Satisfied);
+    assert_eq!(plan.rows[0].group.values, [txt(merged)].into());
+    assert!(plan.written.is_empty());
+    for not_enough in [
+        "v=spf1 include:_spf.google.com -all",
+        "v=spf1 -all ip4:203.0.113.4",
+    ] {
+        let plan = run(case(
+            vec![spf()],
+            vec![],
+            &[&format!("example.com TXT \"{not_enough}\"")],
+        ));
+        assert_eq!(plan.conflicts().count(), 1, "{not_enough}");
+    }
+}
+
+#[test]
+fn more_than_we_wrote_in_our_own_record_is_drift() {
+    let ours = "v=spf1 ip4:203.0.113.4 ~all";
+    let written = vec![wrote(
+        "example.com",
+        RecordType::Txt,
+        Purpose::Spf,
+        &[txt(ours)],
+        true,
+    )];
+    let damaged = r#"example.com TXT "v=spf1 ip4:203.0.113.4 ip4:198.51.100.66 ~all""#;
+    let plan = run(case(vec![spf()], written, &[damaged]));
+    assert_eq!(plan.rows[0].step, Step::Mend);
+}
+
+#[test]
 fn a_foreign_record_that_is_as_wanted_satisfies_and_is_not_ours() {
     let plan = check(
         case(vec![host()], vec![], &["mail.example.com A 203.0.113.4"]),

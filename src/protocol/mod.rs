@@ -76,8 +76,8 @@ pub struct Declaration<'a> {
 /// Whether a DMARC policy stricter than `none` may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyGate {
-    /// Some declared sender has no proven aligned identifier yet: publish `p=none`.
-    Held,
+    /// Some declared sender has no proven aligned identifier yet: publish nothing stricter than what stands there.
+    Held(crate::api::DmarcPolicy),
     /// All are proven, or the live record is as strict already.
     Released,
 }

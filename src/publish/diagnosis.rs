@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Live;
 use crate::name::Name;
-use crate::record::{Key, RecordType, Records, Value};
+use crate::record::{Key, RecordType, Records, Value, Values};
 
 /// The causes that can be told apart from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +112,11 @@ impl Symptoms<'_> {
             .any(|key| !self.owned.contains(key) && !self.is_wholly_ours(key))
     }
 
+    /// Whether the RRset is just what was asked for. Foreign values that were copied into what is asked for are there
+    /// without ours when ExternalDNS did not write it.
     fn is_wholly_ours(&self, key: &Key) -> bool {
-        self.expected
-            .get(key)
-            .is_some_and(|wanted| self.live_values(key).all(|value| wanted.contains(value)))
+        let only_wanted = |wanted: &Values| self.live_values(key).all(|value| wanted.contains(value));
+        self.appeared(key) && self.expected.get(key).is_some_and(only_wanted)
     }
 
     /// Whether DNS holds what becomes of a wanted TXT value when its quotes are published, its words are joined, or
@@ -197,7 +198,15 @@ mod tests {
 
     /// What stands in DNS, as owner, type and value; everything expected and not there is missing.
     fn judge(observed: Option<i64>, live: &[(&str, Value)], owned: &[Key]) -> Option<(Reason, Key)> {
-        let expected = expected();
+        judge_for(&expected(), observed, live, owned)
+    }
+
+    fn judge_for(
+        expected: &Records,
+        observed: Option<i64>,
+        live: &[(&str, Value)],
+        owned: &[Key],
+    ) -> Option<(Reason, Key)> {
         let mut found = Live::default();
         for (name, value) in live {
             let rrset: &mut LiveRrset = found.rrsets.entry(key(name, value.record_type())).or_default();
@@ -219,7 +228,7 @@ mod tests {
         let symptoms = Symptoms {
             generation: 2,
             observed,
-            expected: &expected,
+            expected,
             missing: &missing,
             live: &found,
             owned: &owned.iter().cloned().collect(),
@@ -291,6 +300,15 @@ mod tests {
             judge(Some(2), &live, std::slice::from_ref(&apex)),
             Some((Reason::Unexplained, apex))
         );
+    }
+
+    #[test]
+    fn a_foreign_text_that_was_copied_into_what_is_wanted_stays_foreign() {
+        let mut expected = expected();
+        let apex = key("example.com", RecordType::Txt);
+        expected.entry(apex.clone()).or_default().insert(txt("token=1"));
+        let live = [("example.com", txt("token=1")), dmarc(), host()];
+        assert_eq!(judge_for(&expected, Some(2), &live, &[]), Some((Reason::ForeignOwner, apex)));
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub enum PublishError {
     )]
     ZoneMissing(Name),
     /// The provider understood and refused (4xx).
-    #[error("the provider refuses the change of {0} (status {1})")]
+    #[error("the provider refuses the request for {0} (status {1})")]
     Refused(String, u16),
     /// Too many requests; try again after this long.
     #[error("the provider asks to wait")]

@@ -94,6 +94,19 @@ pub const REASONS: &[(&str, &str)] = &[
     ("ProviderUnreadable", "The provider's answer could not be read."),
     ("Unsupported", "The provider cannot store this record."),
     ("EndpointRefused", "The DNSEndpoint could not be written."),
+    (
+        "EndpointTaken",
+        "The DNSEndpoint that the operator would write belongs to somebody else.",
+    ),
+    (
+        "ServerUnknown",
+        "PowerDNS has no server with the id of the provider object.",
+    ),
+    (
+        "ClusterRefused",
+        "The cluster's own API does not let the operator publish; its roles are incomplete.",
+    ),
+    ("Misconfigured", "The provider object cannot be used as it is."),
     ("NotApplied", "The provider was not called in this pass."),
     ("Missing", "An authoritative server has no such record."),
     ("Different", "An authoritative server answers something else."),
@@ -109,7 +122,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "PolicyHeld",
-        "The declared DMARC policy is held at p=none until every sender is proven.",
+        "The declared DMARC policy is held back until every sender is proven.",
     ),
     (
         "Stale",
@@ -171,35 +184,8 @@ pub(super) fn all(
 ) -> Vec<Condition> {
     let mut keep =
         |kind: &'static str, verdict: Verdict| (kind, held(account, kind, verdict, patience, stale));
-    let mut verdicts = vec![
-        keep("Accepted", accepted(account)),
-        keep("KeysReady", keys(account)),
-        keep("Published", published(rows)),
-        keep("Verified", verified(rows)),
-        keep(
-            "SPFReady",
-            gate(account, Gate::Spf, "SPF passes for every declared sender"),
-        ),
-        keep(
-            "DKIMReady",
-            gate(account, Gate::Dkim, "every declared key is visible and usable"),
-        ),
-        keep("DMARCReady", dmarc(account)),
-        keep(
-            "HostsReady",
-            gate(
-                account,
-                Gate::Hosts,
-                "hosts resolve as declared, forward and reverse agree",
-            ),
-        ),
-    ];
-    if account.bimi {
-        verdicts.push(keep(
-            "BIMIReady",
-            gate(account, Gate::Bimi, "the BIMI record is valid"),
-        ));
-    }
+    let seen = parts(account, rows).into_iter();
+    let mut verdicts: Vec<(&'static str, Verdict)> = seen.map(|(kind, v)| keep(kind, v)).collect();
     let aligned = keep(
         "Aligned",
         gate(
@@ -251,6 +237,32 @@ pub(super) fn all(
         .collect()
 }
 
+/// The verdicts that rest on what was seen alone.
+fn parts(account: &Account<'_>, rows: &[RecordStatus]) -> Vec<(&'static str, Verdict)> {
+    let gate = |of, fine| gate(account, of, fine);
+    let hosts = "hosts resolve as declared, forward and reverse agree";
+    let mut verdicts = vec![
+        ("Accepted", accepted(account)),
+        ("KeysReady", keys(account)),
+        ("Published", published(rows)),
+        ("Verified", verified(rows)),
+        (
+            "SPFReady",
+            gate(Gate::Spf, "SPF passes for every declared sender"),
+        ),
+        (
+            "DKIMReady",
+            gate(Gate::Dkim, "every declared key is visible and usable"),
+        ),
+        ("DMARCReady", dmarc(account)),
+        ("HostsReady", gate(Gate::Hosts, hosts)),
+    ];
+    if account.bimi {
+        verdicts.push(("BIMIReady", gate(Gate::Bimi, "the BIMI record is valid")));
+    }
+    verdicts
+}
+
 /// Unknown keeps the verdict before, until it has been unknown too often for too long (design section 7).
 fn held(
     account: &Account<'_>,
@@ -266,11 +278,13 @@ fn held(
     let (since, misses) = patience.since.entry(kind).or_insert((account.now, 0));
     *misses += 1;
     let exhausted = *misses > stale.misses && account.now.duration_since(*since) >= stale.time;
-    let before = account
-        .old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == kind && c.status != "Unknown");
+    // Alignment has no condition of its own. It is the part that only Ready asks for: where that was True, it held. So it
+    // is with what only Deliverable asks for; that may have been False for another reason.
+    let before = account.old.conditions.iter().find(|c| match kind {
+        "Aligned" => c.type_ == "Ready" && c.status == "True",
+        "Deliverable" => c.type_ == kind && c.status == "True",
+        _ => c.type_ == kind && c.status != "Unknown",
+    });
     match before {
         Some(before) if !exhausted => {
             let truth = if before.status == "True" {
@@ -436,7 +450,7 @@ fn dmarc(account: &Account<'_>) -> Verdict {
         Some(whom) if verdict.truth == Truth::True => Verdict::new(
             Truth::False,
             "PolicyHeld",
-            format!("the declared policy is held at p=none until every sender is proven: {whom}"),
+            format!("the declared policy is held back until every sender is proven: {whom}"),
         ),
         Some(_) | None => verdict,
     }
@@ -445,7 +459,8 @@ fn dmarc(account: &Account<'_>) -> Verdict {
 /// The conjunction of other conditions.
 fn both(parts: &[&(&str, Verdict)], fine: &str) -> Verdict {
     let worst = |truth| parts.iter().find(|(_, v)| v.truth == truth);
-    match worst(Truth::False).or(worst(Truth::Unknown)) {
+    let stale = parts.iter().find(|(_, v)| v.reason == "Stale");
+    match worst(Truth::False).or(worst(Truth::Unknown)).or(stale) {
         None => Verdict::fine(fine),
         Some((kind, v)) => Verdict::new(v.truth, &v.reason, format!("{kind}: {}", v.message)),
     }

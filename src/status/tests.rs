@@ -244,11 +244,15 @@ fn unknown_keeps_the_verdict_for_a_while() {
     let mut patience = Patience::default();
     let mut world = World::default();
     world.old = status(&world, &mut patience);
-    world.findings = vec![finding(Severity::Unknown, Gate::Dkim, "dkim-present")];
+    world.findings = vec![
+        finding(Severity::Unknown, Gate::Dkim, "dkim-present"),
+        finding(Severity::Unknown, Gate::Ready, "sender-aligned"),
+    ];
     for second in [1, 300, 600, 899] {
         world.second = second;
         world.old = status(&world, &mut patience);
-        assert_eq!(told(&world.old), ["DKIMReady=True/Stale"], "after {second} s");
+        let kept = ["DKIMReady=True/Stale", "Ready=True/Stale", "Deliverable=True/Stale"];
+        assert_eq!(told(&world.old), kept, "after {second} s");
     }
     world.second = 901;
     assert_eq!(

@@ -1,9 +1,22 @@
 //! End to end, on real parts only: a Kubernetes node, PowerDNS, Knot, unbound, ExternalDNS. See `harness`.
+#![expect(unreachable_pub, reason = "nothing is outside of a test binary")]
 #![expect(
     clippy::panic,
     clippy::expect_used,
     reason = "a test helper that cannot go on fails the test"
 )]
 
+mod chart;
+mod crashes;
+mod deletion;
+mod external_dns;
+mod foreign;
+mod garbage;
+mod golden;
 mod harness;
+mod judges;
+mod leaders;
 mod lifecycle;
+mod name_servers;
+mod providers;
+mod secrets;

@@ -16,7 +16,7 @@ export PATH
 
 world=$root/tests/world/world
 target_dir=${CARGO_TARGET_DIR:-$root/target}
-cd "$root"
+cd "$root" || exit
 
 require_root() {
   [[ $(id -u) == 0 ]] || die "needs root: the world is made of namespaces of this machine"

@@ -2,7 +2,7 @@
 # The checks that run nothing of the operator.
 
 lint_code() {
-  step rustfmt cargo fmt --check
+  step "rustfmt (make fmt mends it)" cargo fmt -- --check --files-with-diff
   step clippy cargo clippy --quiet "${features[@]}" --all-targets -- -D warnings
 }
 
@@ -37,8 +37,7 @@ shell_scripts_are_clean() {
 }
 
 charts_are_clean() {
-  helm lint --strict charts/maildomain
-  helm lint --strict charts/maildomain --values tests/lib/every-value.yaml
+  helm lint --strict charts/maildomain && helm lint --strict charts/maildomain --values tests/lib/every-value.yaml
 }
 
 deny_dir=$cache/bin/cargo-deny-$CARGO_DENY_VERSION
@@ -47,8 +46,8 @@ install_cargo_deny() {
   [[ -x $deny_dir/bin/cargo-deny ]] || (
     # Not into the checkout's target directory: it is another program.
     unset CARGO_TARGET_DIR
-    cargo install --quiet --locked --version "$CARGO_DENY_VERSION" --root "$deny_dir.new" cargo-deny
-    mv "$deny_dir.new" "$deny_dir"
+    cargo install --quiet --locked --version "$CARGO_DENY_VERSION" --root "$deny_dir.new" cargo-deny &&
+      mv "$deny_dir.new" "$deny_dir"
   )
 }
 cargo_deny() { "$deny_dir/bin/cargo-deny" --all-features check --hide-inclusion-graph "$@"; }

@@ -11,13 +11,27 @@ logs=$(mktemp -d)
 step() {
   local name=$1 start=$SECONDS
   shift
-  if "$@" >"$logs/step" 2>&1 </dev/null; then
+  if in_group "$@" >"$logs/step" 2>&1; then
     passed=$((passed + 1))
     say "$name: passed ($((SECONDS - start)) s)"
   else
     cat "$logs/step" >&2
     fail_step "$name" "$start"
   fi
+}
+
+# in_group CMD... : runs it in a process group of its own and waits. A shell that waits for a job hears signals at once,
+# one that waits for a command only after the command; and what a step leaves behind can be ended with it.
+foreground_job=
+in_group() {
+  local status=0
+  set -m
+  "$@" </dev/null &
+  foreground_job=$!
+  set +m
+  wait "$foreground_job" || status=$?
+  foreground_job=
+  return "$status"
 }
 
 fail_step() {
@@ -35,7 +49,7 @@ skip_step() {
 tests_step() {
   local name=$1 start=$SECONDS status=0 counts
   shift
-  "$@" 2>&1 </dev/null | tee "$logs/tests" || status=$?
+  in_group shown "$@" || status=$?
   counts=$(awk '/^test result: / { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$logs/tests")
   read -r p f i <<<"$counts"
   passed=$((passed + p))
@@ -51,6 +65,9 @@ tests_step() {
     say "$name: $p passed ($((SECONDS - start)) s)"
   fi
 }
+
+# shown CMD... : its output goes to the user as it comes, and into a file.
+shown() { "$@" 2>&1 | tee "$logs/tests"; }
 
 # background NAME CMD... : starts it in a process group of its own, so that all of it can be ended. It goes behind what
 # is in the foreground: that is what the run waits for.
@@ -78,8 +95,9 @@ await() {
   return "$status"
 }
 
-end_background() {
+end_jobs() {
   local name
+  [[ -z $foreground_job ]] || kill -- "-$foreground_job" 2>/dev/null || true
   for name in "${!background_jobs[@]}"; do kill -- "-${background_jobs[$name]}" 2>/dev/null || true; done
   for name in "${!background_jobs[@]}"; do wait "${background_jobs[$name]}" 2>/dev/null || true; done
   background_jobs=()

@@ -71,18 +71,21 @@ impl Zone {
     }
 }
 
+/// By owner and type, either of which may be `*`.
+type Failures = BTreeMap<(String, String), Failure>;
+
 /// Two name servers that hold the same zones, less what `live.txt` says of them.
 ///
 /// A line of that text is `[ns2:] owner TYPE data`, which takes the place of the RRset; `owner TYPE none` takes it away;
-/// `owner TIMEOUT` (or another failure, with `*` for every name) is an answer that says nothing.
+/// `owner TYPE TIMEOUT` (or another failure; `*` for every name, every type) is an answer that says nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct NameServers {
-    servers: Vec<(Zone, BTreeMap<String, Failure>)>,
+    servers: Vec<(Zone, Failures)>,
 }
 
 impl NameServers {
     pub(crate) fn new(zone: &Zone, overrides: &str) -> Self {
-        let mut servers = vec![(zone.clone(), BTreeMap::new()); 2];
+        let mut servers = vec![(zone.clone(), Failures::new()); 2];
         for (index, (zone, failures)) in servers.iter_mut().enumerate() {
             let label = format!("ns{}:", index + 1);
             let meant = lines(overrides).filter_map(|line| match line.strip_prefix(&label) {
@@ -91,8 +94,8 @@ impl NameServers {
             });
             let mut replaced = BTreeSet::new();
             for line in meant.map(Line::parse) {
-                if let Some(failure) = failure(&line.kind) {
-                    failures.insert(line.owner, failure);
+                if let Some(failure) = failure(&line.data) {
+                    failures.insert((line.owner, line.kind), failure);
                     continue;
                 }
                 assert!(line.data == "none" || line.value().is_some(), "{line:?}");
@@ -109,8 +112,16 @@ impl NameServers {
 
     /// What each server answers, in order.
     pub(crate) fn answers(&self, key: &Key) -> Vec<Answer> {
-        let answer = |(zone, failures): &(Zone, BTreeMap<String, Failure>)| {
-            let failure = failures.get(key.name.as_str()).or_else(|| failures.get("*"));
+        let (owner, kind) = (key.name.to_string(), key.record_type.to_string());
+        let any = || "*".to_owned();
+        let asked = [
+            (owner.clone(), kind.clone()),
+            (owner, any()),
+            (any(), kind),
+            (any(), any()),
+        ];
+        let answer = |(zone, failures): &(Zone, Failures)| {
+            let failure = asked.iter().find_map(|question| failures.get(question));
             failure.map_or_else(|| zone.answer(key), |failure| Answer::Failed(*failure))
         };
         self.servers.iter().map(answer).collect()

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use maildomain::api::{DmarcPolicy, KeyAlgorithm, KeyStage, MailDomainStatus, Truth};
+use maildomain::api::{DmarcPolicy, KeyLife, KeyStage, MailDomainStatus, Truth};
+use maildomain::controller::look::negative_until;
 use maildomain::intent::{Intent, Problem, parse};
 use maildomain::key::PrivateKey;
 use maildomain::keyring::{self, Origin, Owner, Slot};
@@ -18,19 +19,17 @@ use maildomain::record::{Key, RecordType};
 use maildomain::status::{self, Account, KeyState, Patience, StaleAfter};
 use maildomain::tenancy::{Home, Refusal, Tenant, place};
 use maildomain::verify::{Verdict, silent_servers, verify};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 use crate::dns::NameServers;
+use crate::keys::pair;
 use crate::setting::Setting;
 use crate::zone::Zone;
 
-/// Every RSA key of every case: making one takes seconds in a debug build.
-pub(crate) const RSA_PEM: &str = include_str!("../data/rsa.pem");
 const OWNER: Owner<'static> = Owner {
     name: "case",
     uid: "11111111-2222-3333-4444-555555555555",
 };
+const PROOF_INTERVAL: SignedDuration = SignedDuration::from_secs(5);
 const DRAIN: SignedDuration = SignedDuration::from_hours(120);
 const STALE: StaleAfter = StaleAfter {
     misses: 3,
@@ -46,6 +45,9 @@ pub(crate) struct Course<'a> {
     keys: Vec<(Slot, Option<PrivateKey>)>,
     pub(crate) zone: Zone,
     pub(crate) written: BTreeMap<Key, Written>,
+    lives: BTreeMap<String, KeyLife>,
+    /// When every server first answered with a key, by slot.
+    first_seen: BTreeMap<String, Timestamp>,
     senders_proven: bool,
     status: MailDomainStatus,
     patience: Patience,
@@ -70,7 +72,7 @@ impl<'a> Course<'a> {
             let status = status::refused(&old, Some(1), "SpecInvalid", &text.join("; "), now);
             (problems, status)
         })?;
-        let (slots, _) = keyring::slots(&intent, OWNER, &BTreeMap::new(), &|_| false);
+        let (slots, lives) = keyring::slots(&intent, OWNER, &setting.lives, &|_| false);
         let keys = slots.into_iter().map(|slot| (pair(&slot), slot));
         Ok(Self {
             setting,
@@ -78,6 +80,8 @@ impl<'a> Course<'a> {
             intent,
             zone: setting.zone.clone(),
             written: setting.written.clone(),
+            lives,
+            first_seen: BTreeMap::new(),
             senders_proven: false,
             status: old,
             patience: Patience::default(),
@@ -116,12 +120,14 @@ impl<'a> Course<'a> {
         let applied = apply(self.setting, &mut self.zone, &plan, &live);
         self.written = remembered(self.setting, &plan, &applied);
         let servers = NameServers::new(&self.zone, &self.setting.overrides);
-        let direct = ask(&servers, &groups);
-        let verdicts = verify(&groups, &direct);
+        let to_be_seen: Vec<Group> = plan.rows.iter().map(|row| row.group.clone()).collect();
+        let direct = ask(&servers, &to_be_seen);
+        let verdicts = verify(&to_be_seen, &direct);
         let (mut findings, senders) = judge(&declaration, &servers, &verdicts);
         findings.extend(silent_servers(&direct));
         findings.sort();
-        let keys: Vec<KeyState> = self.keys.iter().map(|key| self.key_state(key, &verdicts)).collect();
+        self.prove(&direct, &verdicts);
+        let keys: Vec<KeyState> = self.keys.iter().map(|key| self.key_state(key)).collect();
         let held = held_for(gate, &senders);
         let status = status::compute(
             &Account {
@@ -151,7 +157,7 @@ impl<'a> Course<'a> {
         let held = Declaration {
             intent: &self.intent,
             keys,
-            policy_gate: PolicyGate::Held,
+            policy_gate: PolicyGate::Held(DmarcPolicy::None),
             private_zone: false,
         };
         protocol::desired(&held).into_iter().map(|w| w.key.name).collect()
@@ -169,14 +175,21 @@ impl<'a> Course<'a> {
             domain: &self.intent.domain,
             foreign_claims,
         };
-        let placed = names.iter().map(|name| (name.clone(), place(&tenant, providers, name)));
+        let placed = names
+            .iter()
+            .map(|name| (name.clone(), place(&tenant, providers, name)));
         placed.collect()
     }
 
     fn read(&self, places: &BTreeMap<Name, Result<Home, Refusal>>) -> LiveByHome {
         let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
-        let wanted = places.iter().filter_map(|(name, home)| Some((home.clone().ok()?, name)));
-        let written = self.written.iter().map(|(key, entry)| (entry.home.clone(), &key.name));
+        let wanted = places
+            .iter()
+            .filter_map(|(name, home)| Some((home.clone().ok()?, name)));
+        let written = self
+            .written
+            .iter()
+            .map(|(key, entry)| (entry.home.clone(), &key.name));
         for (home, name) in wanted.chain(written) {
             names.entry(home).or_default().insert(name.clone());
         }
@@ -190,38 +203,73 @@ impl<'a> Course<'a> {
     /// As `controller::publish` decides it: proven, or already as strict.
     fn policy_gate(&self, live: &LiveByHome) -> PolicyGate {
         let wanted = self.intent.dmarc.as_ref().map(|dmarc| dmarc.policy);
-        let Some(wanted) = wanted.filter(|policy| *policy != DmarcPolicy::None && !self.senders_proven) else {
+        let Some(wanted) = wanted.filter(|policy| *policy != DmarcPolicy::None && !self.senders_proven)
+        else {
             return PolicyGate::Released;
         };
         let key = Key::new(self.intent.domain.child("_dmarc").unwrap(), RecordType::Txt);
-        let mut texts = live
+        let texts = live
             .values()
             .flatten()
             .filter_map(|live| live.rrsets.get(&key))
             .flat_map(|rrset| rrset.records.values().flatten());
-        let strict = |text: &str| dmarc::strictness(text).is_some_and(|there| there >= wanted);
-        if texts.any(|value| value.as_txt().is_some_and(strict)) {
-            PolicyGate::Released
-        } else {
-            PolicyGate::Held
+        let standing = texts.filter_map(|value| dmarc::strictness(value.as_txt()?)).max();
+        match standing.unwrap_or(DmarcPolicy::None) {
+            standing if standing >= wanted => PolicyGate::Released,
+            standing => PolicyGate::Held(standing),
         }
     }
 
-    /// A key is proven when every server answers with it; no signer selects any.
-    fn key_state(&self, (slot, pair): &(Slot, Option<PrivateKey>), verdicts: &BTreeMap<Key, Verdict>) -> KeyState {
-        let (record_type, secret, algorithm) = match &slot.origin {
-            Origin::Own { secret, algorithm, .. } => (RecordType::Txt, Some(secret.clone()), Some(*algorithm)),
-            Origin::Imported { secret, .. } => (RecordType::Txt, Some(secret.clone()), None),
-            Origin::Public(key) => (RecordType::Txt, None, Some(key.algorithm())),
-            Origin::Delegated(_) => (RecordType::Cname, None, None),
+    /// Where a key's record stands.
+    fn record(&self, slot: &Slot) -> Key {
+        let record_type = match &slot.origin {
+            Origin::Own { .. } | Origin::Imported { .. } | Origin::Public(_) => RecordType::Txt,
+            Origin::Delegated(_) => RecordType::Cname,
         };
-        let name = slot.selector.record_name(&self.intent.domain).unwrap();
-        let proven = verdicts.get(&Key::new(name, record_type)).is_some_and(|verdict| verdict.unanimous);
+        Key::new(
+            slot.selector.record_name(&self.intent.domain).unwrap(),
+            record_type,
+        )
+    }
+
+    /// As `controller::prove` does it, without a memory of negative answers.
+    fn prove(&mut self, direct: &Direct, verdicts: &BTreeMap<Key, Verdict>) {
+        let records: Vec<(String, Key)> = self
+            .keys
+            .iter()
+            .map(|(slot, _)| (slot.id.clone(), self.record(slot)))
+            .collect();
+        for (id, key) in records {
+            let unanimous = verdicts.get(&key).is_some_and(|verdict| verdict.unanimous);
+            let (first, not_before) = (
+                self.first_seen.remove(&id),
+                negative_until(direct, &key, self.now),
+            );
+            let life = self.lives.get_mut(&id).unwrap();
+            let first = keyring::prove(life, unanimous, first, not_before, PROOF_INTERVAL, self.now);
+            self.first_seen.extend(first.map(|first| (id, first)));
+        }
+    }
+
+    /// As `controller::report` tells it; no signer selects any key.
+    fn key_state(&self, (slot, pair): &(Slot, Option<PrivateKey>)) -> KeyState {
+        let (secret, algorithm) = match &slot.origin {
+            Origin::Own {
+                secret, algorithm, ..
+            } => (Some(secret.clone()), Some(*algorithm)),
+            Origin::Imported { secret, .. } => (Some(secret.clone()), None),
+            Origin::Public(key) => (None, Some(key.algorithm())),
+            Origin::Delegated(_) => (None, None),
+        };
+        let proven = self.lives.get(&slot.id).and_then(|life| life.proven.as_ref());
         let (stage, waiting_for) = match (secret.is_some(), pair, proven) {
             (true, None, _) => (KeyStage::Pending, Some("its Secret")),
-            (_, _, false) => (KeyStage::Published, Some("every authoritative server")),
-            (true, Some(_), true) => (KeyStage::Proven, None),
-            (false, _, true) => (KeyStage::Active, None),
+            (_, _, None) => (
+                KeyStage::Published,
+                Some("every authoritative server to answer with it twice"),
+            ),
+            (true, Some(_), Some(_)) => (KeyStage::Proven, None),
+            (false, _, Some(_)) => (KeyStage::Active, None),
         };
         KeyState {
             sender: slot.sender.clone(),
@@ -232,26 +280,9 @@ impl<'a> Course<'a> {
             stage,
             secret,
             waiting_for: waiting_for.map(str::to_owned),
-            since: proven.then_some(self.now),
+            since: proven.map(|time| time.0),
             unsure: false,
         }
-    }
-}
-
-/// The private half that the Secret of a slot holds. The Secret `missing` does not exist.
-fn pair(slot: &Slot) -> Option<PrivateKey> {
-    match &slot.origin {
-        Origin::Own {
-            algorithm: KeyAlgorithm::Ed25519,
-            ..
-        } => {
-            let mut seed = [0; 32];
-            seed.iter_mut().zip(slot.id.bytes()).for_each(|(seed, byte)| *seed = byte);
-            PrivateKey::generate(KeyAlgorithm::Ed25519, 0, &mut StdRng::from_seed(seed)).ok()
-        }
-        Origin::Imported { secret, .. } if secret == "missing" => None,
-        Origin::Own { .. } | Origin::Imported { .. } => Some(PrivateKey::from_pem(RSA_PEM).unwrap()),
-        Origin::Public(_) | Origin::Delegated(_) => None,
     }
 }
 
@@ -265,7 +296,9 @@ fn apply(
     let mut applied = BTreeMap::new();
     for (name, part) in &plan.providers {
         let behaviour = setting.behaviour(name);
-        let blind = live.iter().any(|(home, read)| &home.provider == name && read.is_err());
+        let blind = live
+            .iter()
+            .any(|(home, read)| &home.provider == name && read.is_err());
         if blind || !(behaviour.hands_over || !part.changes.is_empty()) {
             continue;
         }
@@ -285,9 +318,13 @@ fn remembered(
 ) -> BTreeMap<Key, Written> {
     let mut written = plan.written.clone();
     let done = |home: &Home| {
-        applied.get(&home.provider).is_some_and(Result::is_ok) && !setting.behaviour(&home.provider).hands_over
+        applied.get(&home.provider).is_some_and(Result::is_ok)
+            && !setting.behaviour(&home.provider).hands_over
     };
-    let wrote = plan.rows.iter().filter(|row| matches!(row.step, Step::Write | Step::Mend));
+    let wrote = plan
+        .rows
+        .iter()
+        .filter(|row| matches!(row.step, Step::Write | Step::Mend));
     for row in wrote.filter(|row| row.home.as_ref().is_some_and(done)) {
         let entry = written.get_mut(&row.group.key).unwrap();
         entry.values = row.group.values.clone();
@@ -303,7 +340,10 @@ fn ask(servers: &NameServers, groups: &[Group]) -> Direct {
     };
     let answers = groups.iter().map(|group| {
         let answers = servers.answers(&group.key).into_iter().enumerate();
-        (group.key.clone(), answers.map(|(index, answer)| (server(index), answer)).collect())
+        (
+            group.key.clone(),
+            answers.map(|(index, answer)| (server(index), answer)).collect(),
+        )
     });
     Direct {
         answers: answers.collect(),
@@ -317,7 +357,9 @@ fn judge(
     servers: &NameServers,
     verdicts: &BTreeMap<Key, Verdict>,
 ) -> (Vec<maildomain::finding::Finding>, Proof) {
-    let wrong = verdicts.iter().filter(|(_, verdict)| verdict.verified == Truth::False);
+    let wrong = verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.verified == Truth::False);
     let known: BTreeMap<Key, Answer> = wrong
         .filter_map(|(key, verdict)| Some((key.clone(), verdict.worst.clone()?)))
         .collect();
@@ -327,7 +369,10 @@ fn judge(
             declaration,
             facts: &facts,
         };
-        let (findings, senders) = (protocol::findings(&evidence), alignment::senders_proven(&evidence));
+        let (findings, senders) = (
+            protocol::findings(&evidence),
+            alignment::senders_proven(&evidence),
+        );
         let missing = facts.take_missing();
         if missing.is_empty() {
             return (findings, senders);
@@ -343,9 +388,9 @@ fn judge(
 fn held_for(gate: PolicyGate, senders: &Proof) -> Option<String> {
     match (gate, senders) {
         (PolicyGate::Released, _) => None,
-        (PolicyGate::Held, Proof::Proven) => Some("every sender is proven now".to_owned()),
-        (PolicyGate::Held, Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
-        (PolicyGate::Held, Proof::Not(senders)) => {
+        (PolicyGate::Held(_), Proof::Proven) => Some("every sender is proven now".to_owned()),
+        (PolicyGate::Held(_), Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
+        (PolicyGate::Held(_), Proof::Not(senders)) => {
             let why = senders.iter().map(|s| format!("{}: {}", s.sender, s.why));
             Some(why.collect::<Vec<_>>().join("; "))
         }

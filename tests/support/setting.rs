@@ -2,13 +2,14 @@
 //!
 //! `domain.yaml` holds the MailDomain and what else the cluster has: ClusterDNSProviders (annotations `read` and `write`
 //! say how their API behaves), MailDomainClaims of other namespaces, the Namespace with its labels. A line of
-//! `ledger.txt` is `Purpose settled|unsettled|until=<time> owner TYPE data`.
+//! `ledger.txt` is `Purpose settled|unsettled|until=<time> owner TYPE data` or `proven <sender>/<key> <selector>`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
-use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use maildomain::api::{ClusterDNSProvider, KeyLife, MailDomain, MailDomainClaim};
 use maildomain::name::Name;
 use maildomain::plan::Written;
 use maildomain::protocol::Purpose;
@@ -44,6 +45,7 @@ pub(crate) struct Setting {
     pub(crate) zone: Zone,
     pub(crate) overrides: String,
     pub(crate) written: BTreeMap<Key, Written>,
+    pub(crate) lives: BTreeMap<String, KeyLife>,
 }
 
 impl Setting {
@@ -58,6 +60,9 @@ impl Setting {
             .collect();
         let claims: Vec<MailDomainClaim> = of_kind(&documents, "MailDomainClaim");
         let optional = |file| std::fs::read_to_string(case.join(file)).unwrap_or_default();
+        let ledger = optional("ledger.txt");
+        let (keys, records): (Vec<&str>, Vec<&str>) =
+            lines(&ledger).partition(|line| line.starts_with("proven "));
         Self {
             labels: labels(&documents),
             foreign_claims: claims
@@ -67,9 +72,11 @@ impl Setting {
             behaviours: definitions.iter().map(behaviour).collect(),
             zone: Zone::parse(&std::fs::read_to_string(case.join("zone.txt")).unwrap()),
             overrides: optional("live.txt"),
-            written: lines(&optional("ledger.txt"))
+            written: records
+                .into_iter()
                 .map(|line| ledger_entry(line, &providers))
                 .collect(),
+            lives: keys.into_iter().map(proven_key).collect(),
             providers,
             object,
         }
@@ -77,8 +84,17 @@ impl Setting {
 
     /// The names of providers whose success is seen in DNS only.
     pub(crate) fn deferred(&self) -> BTreeSet<String> {
-        let handing = self.behaviours.iter().filter(|(_, behaviour)| behaviour.hands_over);
+        let handing = self
+            .behaviours
+            .iter()
+            .filter(|(_, behaviour)| behaviour.hands_over);
         handing.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether some provider does not do what it is told, so that a plan comes back.
+    pub(crate) fn is_hindered(&self) -> bool {
+        let mut behaviours = self.behaviours.values();
+        behaviours.any(|behaviour| behaviour.write.is_some() || behaviour.swallows)
     }
 
     /// How a provider behaves.
@@ -143,6 +159,18 @@ fn behaviour(definition: &ClusterDNSProvider) -> (String, Behaviour) {
     (definition.metadata.name.clone().unwrap(), behaviour)
 }
 
+fn proven_key(line: &str) -> (String, KeyLife) {
+    let [_, id, selector] = line.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("not a proven key: {line}");
+    };
+    let life = KeyLife {
+        selector: Some(selector.to_owned()),
+        proven: Some(Time(Timestamp::UNIX_EPOCH)),
+        ..KeyLife::default()
+    };
+    (id.to_owned(), life)
+}
+
 fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
     let [purpose, state, record] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
         panic!("not a ledger line: {line}");
@@ -158,7 +186,10 @@ fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
         })
     });
     let withdraw_after: Option<Timestamp> = state.strip_prefix("until=").map(|time| time.parse().unwrap());
-    assert!(withdraw_after.is_some() || ["settled", "unsettled"].contains(&state), "{line}");
+    assert!(
+        withdraw_after.is_some() || ["settled", "unsettled"].contains(&state),
+        "{line}"
+    );
     let written = Written {
         home: home.unwrap_or_else(|| panic!("no provider for {line}")),
         purpose: Purpose::parse(purpose).unwrap_or_else(|| panic!("no such purpose: {line}")),

@@ -80,15 +80,20 @@ impl Zone {
                 continue;
             };
             let Some(record_type) = RecordType::parse(kind) else {
-                live.other_types.entry(name.clone()).or_default().insert(kind.clone());
+                live.other_types
+                    .entry(name.clone())
+                    .or_default()
+                    .insert(kind.clone());
                 continue;
             };
             let records = records
                 .iter()
                 .map(|raw| (raw.clone(), Value::parse(record_type, raw)))
                 .collect();
-            live.rrsets
-                .insert(Key::new(name.clone(), record_type), LiveRrset { ttl: *ttl, records });
+            live.rrsets.insert(
+                Key::new(name.clone(), record_type),
+                LiveRrset { ttl: *ttl, records },
+            );
         }
         live
     }
@@ -106,7 +111,11 @@ impl Zone {
         let at = (key.name.to_string(), key.record_type.to_string());
         let there = self.read(&[key.name.clone()].into()).rrsets.remove(key);
         assert_eq!(&there, before, "{key} was planned from another state");
-        let records: BTreeSet<String> = keep.iter().cloned().chain(ours.iter().map(Value::to_string)).collect();
+        let records: BTreeSet<String> = keep
+            .iter()
+            .cloned()
+            .chain(ours.iter().map(Value::to_string))
+            .collect();
         self.rrsets.remove(&at);
         if !records.is_empty() {
             self.rrsets.insert(at, (*ttl, records));

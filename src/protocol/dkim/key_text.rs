@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rsa::pkcs1::{ALGORITHM_OID, RsaPublicKeyRef};
+use rsa::pkcs1::ALGORITHM_OID;
 use rsa::pkcs8::SubjectPublicKeyInfoRef;
 
 use crate::api::KeyAlgorithm;
@@ -136,7 +136,7 @@ impl Material {
             Some(_) => (RsaForm::Spki, None),
             None => (RsaForm::Pkcs1, Some(octets.as_slice())),
         };
-        if let Some(bits) = inner.and_then(modulus_bits) {
+        if let Some(bits) = inner.and_then(key::modulus_bits) {
             return Self::Rsa { bits, form, octets };
         }
         let elliptic = octets
@@ -178,14 +178,6 @@ impl Material {
             Self::Revoked | Self::Private | Self::Unusable(_) => None,
         }
     }
-}
-
-/// Modulus length of a PKCS#1 RSAPublicKey of any size, also of one that no library would load.
-fn modulus_bits(octets: &[u8]) -> Option<usize> {
-    let key = RsaPublicKeyRef::try_from(octets).ok()?;
-    let modulus = key.modulus.as_bytes();
-    let unused = modulus.first()?.leading_zeros() as usize;
-    Some(modulus.len() * 8 - unused)
 }
 
 /// Whether a text is or begins a private key: PEM, or the base64 of PKCS#8, PKCS#1 or SEC 1, all of which begin with a

@@ -347,9 +347,9 @@ fn policy_strength(evidence: &Evidence<'_>) -> Vec<Finding> {
             .as_ref()
             .is_some_and(|dmarc| dmarc.policy > DmarcPolicy::None);
         let next = match (stricter, declaration.policy_gate) {
-            (true, PolicyGate::Held) => "The declared policy follows when every sender is proven",
+            (true, PolicyGate::Held(_)) => "The declared policy follows when every sender is proven",
             (true, PolicyGate::Released) => "The declared policy is being published",
-            (false, PolicyGate::Held | PolicyGate::Released) => {
+            (false, PolicyGate::Held(_) | PolicyGate::Released) => {
                 "When the reports are clean, declare dmarc.policy: Quarantine"
             }
         };

@@ -31,7 +31,7 @@ fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
     wanted().into_iter().collect()
 }
 
-/// The record that says what was declared. While the gate holds, nothing in it is stricter than `none`.
+/// The record that says what was declared. While the gate holds, nothing in it is stricter than what stands there.
 pub fn record_text(dmarc: &Dmarc, gate: PolicyGate) -> String {
     let Dmarc {
         policy,
@@ -43,7 +43,7 @@ pub fn record_text(dmarc: &Dmarc, gate: PolicyGate) -> String {
         spf_alignment,
     } = dmarc;
     let allowed = |policy: DmarcPolicy| match gate {
-        PolicyGate::Held => DmarcPolicy::None,
+        PolicyGate::Held(standing) => policy.min(standing),
         PolicyGate::Released => policy,
     };
     let own = allowed(*policy);

@@ -36,7 +36,7 @@ impl Scene {
     }
 
     pub(crate) fn held(mut self) -> Self {
-        self.gate = PolicyGate::Held;
+        self.gate = PolicyGate::Held(crate::api::DmarcPolicy::None);
         self
     }
 

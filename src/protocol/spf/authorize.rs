@@ -165,10 +165,10 @@ fn address_finding(
                     range_term(range.copied().unwrap_or(Cidr::host(*address)))
                 })
                 .collect();
-            let fix = if result == SpfResult::PermError {
-                "Mend the record first.".to_owned()
-            } else {
-                format!("Put `{}` before `all`.", terms.join(" "))
+            let fix = match result {
+                SpfResult::PermError => "Mend the record first.".to_owned(),
+                SpfResult::None => format!("Publish one with `{}`.", terms.join(" ")),
+                _ => format!("Put `{}` before `all`.", terms.join(" ")),
             };
             let message = format!(
                 "{who} of sender {} gets SPF {result} at {domain}: {reason}. {fix}",

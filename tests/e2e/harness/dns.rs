@@ -1,8 +1,9 @@
 //! DNS and the PowerDNS API as the outside sees and changes them.
 
+use std::net::IpAddr;
 use std::process::Command;
 
-use super::{run, var};
+use super::{run, var, world};
 
 /// Asks one server with dig.
 pub struct Dig;
@@ -29,6 +30,28 @@ impl Dig {
     pub fn resolver(name: &str, kind: &str) -> Vec<String> {
         Self::ask(&var("RESOLVER"), name, kind)
     }
+}
+
+/// The text that servers give for a TXT record of one value: the strings of the answer joined. Empty: none, or several.
+pub fn text_at(server: &str, name: &str) -> String {
+    match Dig::ask(server, name, "TXT").as_slice() {
+        [line] => line.trim_matches('"').replace("\" \"", ""),
+        _ => String::new(),
+    }
+}
+
+/// Creates a zone, empty but for SOA and NS; gives the addresses of its two name servers, which no other zone has.
+#[track_caller]
+pub fn add_zone(zone: &str) -> [String; 2] {
+    let said = world(&["zone", "add", zone]);
+    let address = |key: &str| {
+        let value = said.split_whitespace().find_map(|word| word.strip_prefix(key));
+        value
+            .filter(|text| text.parse::<IpAddr>().is_ok())
+            .unwrap_or_else(|| panic!("world zone add said {said:?}"))
+            .to_owned()
+    };
+    [address("NS1="), address("NS2=")]
 }
 
 /// Changes an RRset at PowerDNS by hand, as a person with the API key would. No values: deletes it.

@@ -3,17 +3,25 @@
 //!
 //! The test binary runs inside the world's network namespace: `$WORLD cargo test --features e2e --test e2e`.
 
+mod audit;
 mod dns;
+mod external_dns;
+mod gate;
 mod operator;
+mod signing;
 mod site;
 mod wait;
 
-pub use dns::Dig;
+pub use dns::{Dig, add_zone, put, text_at};
+pub use external_dns::ExternalDns;
+pub use gate::{Door, Gate};
 pub use operator::Operator;
+pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
-pub use wait::{DEADLINE, eventually};
+pub use wait::{DEADLINE, eventually, throughout};
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Once;
 
 /// A variable that `world up` exports. Without a world no test can run, and none is skipped.
 pub fn var(name: &str) -> String {
@@ -58,32 +66,47 @@ pub fn kubectl(arguments: &[&str]) -> String {
     run("kubectl", arguments)
 }
 
-/// Applies a manifest as a user would; the result is what kubectl said, refused or not.
-pub fn try_apply(manifest: &str) -> Result<String, String> {
+/// Installs the definitions of this checkout, once. Every site and every operator shares them.
+pub fn definitions() {
+    static INSTALLED: Once = Once::new();
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+    INSTALLED.call_once(|| {
+        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", directory]);
+        kubectl(&["wait", "--for=condition=Established", "-f", directory, "--timeout=60s"]);
+    });
+}
+
+/// Runs a command with this on its standard input, and gives how it ended and what it said, whichever way.
+pub fn pipe(program: &str, arguments: &[&str], input: &[u8]) -> Output {
     use std::io::Write;
-    let mut child = Command::new("kubectl")
-        .args(["apply", "-f", "-"])
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("failed to start kubectl");
-    child
-        .stdin
-        .take()
-        .expect("stdin is piped")
-        .write_all(manifest.as_bytes())
-        .expect("kubectl reads its input");
-    let output = child.wait_with_output().expect("kubectl ends");
-    let said = format!(
+        .unwrap_or_else(|e| panic!("failed to start {program}: {e}"));
+    // One that ends before it has read everything says why on its other ends.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input);
+    child.wait_with_output().expect("it ends")
+}
+
+/// Everything that a command said.
+pub fn said(output: &Output) -> String {
+    format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
-    );
+    )
+}
+
+/// Applies a manifest as a user would; the result is what kubectl said, refused or not.
+pub fn try_apply(manifest: &str) -> Result<String, String> {
+    let output = pipe("kubectl", &["apply", "-f", "-"], manifest.as_bytes());
     if output.status.success() {
-        Ok(said)
+        Ok(said(&output))
     } else {
-        Err(said)
+        Err(said(&output))
     }
 }
 

@@ -11,8 +11,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts one. `identity` tells replicas apart.
-    pub fn start(directory: &Path, namespace: &str, watch: &str, identity: &str) -> Self {
+    /// Starts one. `identity` tells replicas apart; `filter` says what is logged.
+    pub fn start(directory: &Path, namespace: &str, watch: &str, identity: &str, filter: &str) -> Self {
         let log = directory.join(format!("{identity}.log"));
         let out = File::options()
             .create(true)
@@ -31,8 +31,8 @@ impl Operator {
             ])
             .args(["--admin-address", "127.0.0.1:0", "--config"])
             .arg(directory.join("config.yaml"))
-            .env("KUBECONFIG", directory.join("kubeconfig"))
-            .env("RUST_LOG", "info,maildomain=debug")
+            .env("KUBECONFIG", directory.join(format!("{identity}.kubeconfig")))
+            .env("RUST_LOG", filter)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(out)
@@ -50,8 +50,13 @@ impl Operator {
     /// SIGTERM; waits for the graceful end and gives the exit code.
     pub fn stop(mut self) -> Option<i32> {
         super::run("kill", &["-TERM", &self.child.id().to_string()]);
+        self.wait()
+    }
+
+    /// Waits until it has ended and gives the exit code; `None` after a signal.
+    pub fn wait(&mut self) -> Option<i32> {
         super::eventually(
-            "the operator ends after SIGTERM",
+            "the operator ends",
             || self.child.try_wait().expect("its state can be asked"),
             Option::is_some,
         )
@@ -72,6 +77,21 @@ impl Operator {
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("its state can be asked").is_none()
+    }
+
+    /// Asks it for a page of its own HTTP server: `healthz`, `readyz`, `metrics`.
+    pub fn page(&self, name: &str) -> String {
+        let address = super::eventually(
+            "the operator says where it serves",
+            || {
+                let log = self.log();
+                let words = log.lines().rfind(|l| l.contains("serving probes and metrics"))?;
+                words.split("address=").nth(1).map(|a| a.trim().to_owned())
+            },
+            Option::is_some,
+        );
+        let address = address.expect("it was waited for");
+        super::run("curl", &["-sS", "--fail", &format!("http://{address}/{name}")])
     }
 
     /// Everything it logged.

@@ -1,11 +1,10 @@
 //! A test's own corner of the world.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use maildomain::api::{MailDomain, MailDomainStatus};
+use maildomain::api::{MailDomain, MailDomainStatus, RecordLedger, RecordLedgerSpec};
 
-use super::{Operator, apply, dns, eventually, kubectl, run, var, world};
+use super::{ExternalDns, Operator, apply, dns, eventually, kubectl, run, var};
 
 /// What differs from the usual corner.
 pub struct SiteOptions {
@@ -13,8 +12,14 @@ pub struct SiteOptions {
     pub api: Option<String>,
     /// API key in the provider's Secret.
     pub api_key: Option<String>,
-    /// Through ExternalDNS instead of PowerDNS.
+    /// Whether to install the chart, without replicas; a test of the chart does it itself.
+    pub chart: bool,
+    /// Through ExternalDNS instead of PowerDNS; [`Site::external_dns`] starts one.
     pub external_dns: bool,
+    /// Whether the operator waits for a lease; without one it works from its first moment, also after a SIGKILL.
+    pub leader_election: bool,
+    /// What the operator logs, as RUST_LOG says it.
+    pub log: &'static str,
     /// Lines of the operator's configuration that come after the usual ones.
     pub config: String,
     /// Zones besides the site's own that the provider serves, as the provider object lists them.
@@ -23,6 +28,12 @@ pub struct SiteOptions {
     pub allowed: bool,
     /// Whether to create the zone at all.
     pub zone_exists: bool,
+    /// Whether there is a second tenant, whom the provider allows as well.
+    pub second_tenant: bool,
+    /// Between two looks at a domain that is at rest. Long, where only an event may bring the next pass.
+    pub recheck: &'static str,
+    /// How long a key record stays after nobody declares it any more.
+    pub key_drain: &'static str,
 }
 
 impl Default for SiteOptions {
@@ -30,11 +41,17 @@ impl Default for SiteOptions {
         Self {
             api: None,
             api_key: None,
+            chart: true,
             external_dns: false,
+            leader_election: true,
+            log: "info,maildomain=debug",
             config: String::new(),
             more_zones: Vec::new(),
             allowed: true,
             zone_exists: true,
+            second_tenant: false,
+            recheck: "4s",
+            key_drain: "5s",
         }
     }
 }
@@ -47,6 +64,8 @@ pub struct Site {
     pub zone: String,
     /// The tenant's namespace.
     pub namespace: String,
+    /// The second tenant's namespace, where the options ask for one.
+    pub second: String,
     /// The operator's namespace.
     pub system: String,
     /// The provider object.
@@ -56,6 +75,8 @@ pub struct Site {
     /// Address of the second one (Knot, secondary).
     pub ns2: String,
     directory: PathBuf,
+    watched: Vec<String>,
+    log: &'static str,
 }
 
 impl Site {
@@ -64,94 +85,65 @@ impl Site {
         Self::with(name, SiteOptions::default())
     }
 
-    /// A corner with differences. `name` must be a DNS label that no other test uses.
+    /// A corner with differences. `name` must be a DNS label that no other test uses. In a world that has seen the
+    /// test before, `MAILDOMAIN_E2E_SUFFIX` tells the runs apart.
     pub fn with(name: &str, options: SiteOptions) -> Self {
+        super::definitions();
+        let name = &format!(
+            "{name}{}",
+            std::env::var("MAILDOMAIN_E2E_SUFFIX").unwrap_or_default()
+        );
         let zone = format!("{name}.example");
         let directory = std::env::temp_dir().join(format!("maildomain-e2e-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
-        let (namespace, system) = (format!("{name}-tenant"), format!("{name}-system"));
+        let (namespace, second) = (format!("{name}-tenant"), format!("{name}-second"));
+        let system = format!("{name}-system");
+        let mut watched = vec![namespace.clone()];
+        watched.extend(options.second_tenant.then(|| second.clone()));
         let mut site = Self {
             name: name.to_owned(),
             zone,
             provider: name.to_owned(),
             namespace,
+            second,
             system,
             ns1: String::new(),
             ns2: String::new(),
             directory,
+            watched,
+            log: options.log,
         };
         if options.zone_exists {
-            site.add_zone(options.external_dns);
+            site.create_zone();
         }
         site.install(&options);
         site
     }
 
-    fn add_zone(&mut self, external_dns: bool) {
-        let instance = format!("--externaldns={}", self.name);
-        let said = if external_dns {
-            world(&["zone", "add", &self.zone, &instance])
-        } else {
-            world(&["zone", "add", &self.zone])
-        };
-        for (key, value) in said.split_whitespace().filter_map(|word| word.split_once('=')) {
-            match key {
-                "NS1" => value.clone_into(&mut self.ns1),
-                "NS2" => value.clone_into(&mut self.ns2),
-                _ => {}
-            }
-        }
-        for server in [&self.ns1, &self.ns2] {
-            assert!(server.parse::<IpAddr>().is_ok(), "world zone add said {said:?}");
-        }
-    }
-
-    /// Creates the zone of a site that began without one.
+    /// Creates the zone; for a site that began without one.
     pub fn create_zone(&mut self) {
-        self.add_zone(false);
+        [self.ns1, self.ns2] = dns::add_zone(&self.zone);
     }
 
     fn install(&self, options: &SiteOptions) {
-        for namespace in [&self.namespace, &self.system] {
+        kubectl(&["create", "namespace", &self.system]);
+        for namespace in &self.watched {
             kubectl(&["create", "namespace", namespace]);
+            let label = format!("site={}", self.name);
+            kubectl(&["label", "namespace", namespace, &label]);
         }
-        kubectl(&[
-            "label",
-            "namespace",
-            &self.namespace,
-            &format!("site={}", self.name),
-        ]);
-        let key = format!(
-            "--from-literal=api-key={}",
-            options.api_key.clone().unwrap_or_else(|| var("PDNS_API_KEY"))
-        );
-        kubectl(&["-n", &self.system, "create", "secret", "generic", "pdns", &key]);
-        // The chart's ServiceAccount and roles, with no replica: the operator runs as a process with their token.
-        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/maildomain");
-        let watch = format!("watchNamespaces={{{}}}", self.namespace);
-        run(
-            "helm",
-            &[
-                "install",
-                &self.name,
-                chart,
-                "-n",
-                &self.system,
-                "--set",
-                "replicas=0",
-                "--set",
-                "crds.enabled=false",
-                "--set",
-                &watch,
-                "--set",
-                "fullnameOverride=maildomain",
-            ],
-        );
-        self.write_kubeconfig();
+        self.set_api_key(&options.api_key.clone().unwrap_or_else(|| var("PDNS_API_KEY")));
+        if options.chart {
+            // Its ServiceAccount and roles, with no replica: the operator runs as a process with their token.
+            self.helm(&["install", "--set", "replicas=0"]);
+        }
         let config = format!(
-            "recheckInterval: 4s\nsettleInterval: 500ms\nproofInterval: 1s\nkeyDrain: 5s\n\
-             leaderElection: {{leaseDuration: 6s, renewDeadline: 4s, retryPeriod: 500ms}}\n\
+            "recheckInterval: {}\nsettleInterval: 500ms\nproofInterval: 1s\nkeyDrain: {}\n\
+             leaderElection: {{enabled: {}, leaseDuration: 6s, renewDeadline: 4s, retryPeriod: 500ms}}\n\
              dns: {{rootHints: [{}], resolvers: [{}], privateZones: [example, in-addr.arpa, ip6.arpa], queryTimeout: 1s}}\n{}",
+            options.recheck,
+            options.key_drain,
+            options.leader_election,
             var("ROOT_HINTS"),
             var("RESOLVER"),
             options.config
@@ -160,8 +152,22 @@ impl Site {
         self.apply_provider(options);
     }
 
-    /// A kubeconfig with a token of the chart's ServiceAccount, which has the chart's rights and no more.
-    fn write_kubeconfig(&self) {
+    /// Runs `helm ARGUMENTS` for this site's release: the chart for the tenants' namespaces, without definitions, which
+    /// all sites share.
+    pub fn helm(&self, arguments: &[&str]) {
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/maildomain");
+        let watch = format!("watchNamespaces={{{}}}", self.watched.join(","));
+        let (action, options) = arguments.split_first().expect("helm needs a command");
+        let mut command = vec![*action, &self.name, chart, "-n", &self.system];
+        command.extend(["--set", "crds.enabled=false", "--set", "fullnameOverride=maildomain"]);
+        command.extend(["--set", &watch]);
+        command.extend(options);
+        run("helm", &command);
+    }
+
+    /// A kubeconfig with a token of the chart's ServiceAccount, which has the chart's rights and no more. Each replica
+    /// has a token of its own, by which the audit log tells them apart.
+    fn write_kubeconfig(&self, path: &Path) {
         let token = kubectl(&[
             "-n",
             &self.system,
@@ -173,8 +179,37 @@ impl Site {
         let admin = kubectl(&["config", "view", "--raw", "-o", "json"]);
         let mut config: serde_json::Value = serde_json::from_str(&admin).expect("kubectl prints JSON");
         config["users"][0]["user"] = serde_json::json!({"token": token.trim()});
-        std::fs::write(self.directory.join("kubeconfig"), config.to_string())
-            .expect("the kubeconfig can be written");
+        std::fs::write(path, config.to_string()).expect("the kubeconfig can be written");
+    }
+
+    /// The kubeconfig of each replica that was ever started.
+    pub(super) fn kubeconfigs(&self) -> Vec<(String, String)> {
+        let files = std::fs::read_dir(&self.directory).expect("the directory is there");
+        let files = files.flatten().map(|entry| entry.path());
+        files
+            .filter(|path| path.extension().is_some_and(|e| e == "kubeconfig"))
+            .map(|path| {
+                let identity = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                (identity, std::fs::read_to_string(path).unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// What makes the token of each replica one.
+    pub fn tokens(&self) -> Vec<String> {
+        let tokens = self.kubeconfigs().into_iter().map(|(_, config)| {
+            let config: serde_json::Value = serde_json::from_str(&config).expect("a kubeconfig of ours is JSON");
+            let token = config["users"][0]["user"]["token"].as_str().unwrap_or_default();
+            token.rsplit('.').next().unwrap_or_default().to_owned()
+        });
+        tokens.collect()
+    }
+
+    /// What each replica logged, by file.
+    fn logs(&self) -> Vec<(PathBuf, String)> {
+        let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let files = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "log"));
+        files.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap_or_default())).collect()
     }
 
     /// Writes the provider object as the options say.
@@ -194,11 +229,36 @@ impl Site {
         zones.extend(options.more_zones.clone());
         apply(&format!(
             "apiVersion: maildomain.dev/v1alpha1\nkind: ClusterDNSProvider\nmetadata: {{name: {}}}\nspec:\n  zones: [{}]\n  \
-             allow: [{{namespaceSelector: {selector}, domains: [\"{}\"], reverse: [\"203.0.113.0/24\", \"2001:db8::/32\"]}}]\n  {backend}\n",
+             allow: [{{namespaceSelector: {selector}, domains: [\"{}\"], reverse: [\"203.0.113.0/24\", \"198.51.100.0/24\", \"2001:db8::/32\"]}}]\n  {backend}\n",
             self.provider,
             zones.join(", "),
             self.zone
         ));
+    }
+
+    /// Writes the Secret with the provider's API key.
+    pub fn set_api_key(&self, key: &str) {
+        apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: pdns, namespace: {}}}\nstringData: {{api-key: \"{key}\"}}\n",
+            self.system
+        ));
+    }
+
+    /// Deletes the provider object.
+    pub fn delete_provider(&self) {
+        kubectl(&["delete", "clusterdnsprovider", &self.provider, "--timeout=30s"]);
+    }
+
+    /// Waits until the provider object says `Ready` with this status, reason and word. Operators of other tests probe
+    /// it too, each with a Secret of its own, and write what they find: only wait for what they cannot find.
+    #[track_caller]
+    pub fn wait_for_provider(&self, expected: &str, word: &str) {
+        let path = "jsonpath={range .status.conditions[*]}{.type}={.status}/{.reason}: {.message}{end}";
+        let ask = || kubectl(&["get", "clusterdnsprovider", &self.provider, "-o", path]);
+        let prefix = format!("Ready={expected}: ");
+        eventually(&format!("the provider object says {expected}"), ask, |said| {
+            said.starts_with(&prefix) && said.contains(word)
+        });
     }
 
     /// Starts an operator for this site.
@@ -208,7 +268,16 @@ impl Site {
 
     /// Starts a replica with a name of its own.
     pub fn replica(&self, identity: &str) -> Operator {
-        Operator::start(&self.directory, &self.system, &self.namespace, identity)
+        let kubeconfig = self.directory.join(format!("{identity}.kubeconfig"));
+        if !kubeconfig.exists() {
+            self.write_kubeconfig(&kubeconfig);
+        }
+        Operator::start(&self.directory, &self.system, &self.watched.join(","), identity, self.log)
+    }
+
+    /// Starts an ExternalDNS that watches the operator's namespace, with `arguments` of `world externaldns start`.
+    pub fn external_dns(&self, arguments: &[&str]) -> ExternalDns {
+        ExternalDns::start(&self.name, &self.system, arguments)
     }
 
     /// A MailDomain `mail` with `spec` lines, indented by two, under the usual head: domain and publishing.
@@ -233,7 +302,12 @@ impl Site {
 
     /// The MailDomain `mail`.
     pub fn domain(&self) -> MailDomain {
-        let text = kubectl(&["-n", &self.namespace, "get", "maildomain", "mail", "-o", "json"]);
+        Self::domain_at(&self.namespace, "mail")
+    }
+
+    /// Another MailDomain.
+    pub fn domain_at(namespace: &str, name: &str) -> MailDomain {
+        let text = kubectl(&["-n", namespace, "get", "maildomain", name, "-o", "json"]);
         serde_json::from_str(&text).expect("kubectl prints a MailDomain")
     }
 
@@ -252,17 +326,21 @@ impl Site {
     /// Waits until a condition is `Status/Reason`, or `Status` with any reason.
     #[track_caller]
     pub fn wait_for(&self, kind: &str, expected: &str) {
+        Self::wait_for_at(&self.namespace, "mail", kind, expected);
+    }
+
+    /// The same of another MailDomain.
+    #[track_caller]
+    pub fn wait_for_at(namespace: &str, name: &str, kind: &str, expected: &str) {
         let told = || {
-            let status = self.status();
+            let domain = Self::domain_at(namespace, name);
+            let status = domain.status.unwrap_or_default();
             let all: Vec<String> = status
                 .conditions
                 .iter()
                 .map(|c| format!("{}={}/{}: {}", c.type_, c.status, c.reason, c.message))
                 .collect();
-            (
-                status.observed_generation == self.domain().metadata.generation,
-                all,
-            )
+            (status.observed_generation == domain.metadata.generation, all)
         };
         let prefix = format!("{kind}={expected}");
         eventually(&format!("{kind} becomes {expected}"), told, |(current, all)| {
@@ -282,6 +360,38 @@ impl Site {
             .find(|c| c.type_ == kind)
             .map(|c| c.message)
             .unwrap_or_default()
+    }
+
+    /// The rows of `status.records` with a Conflict, as `name TYPE` and message.
+    pub fn conflicts(&self) -> Vec<(String, String)> {
+        let rows = self.status().records.into_iter();
+        rows.filter(|row| row.reason.as_deref() == Some("Conflict"))
+            .map(|row| {
+                (
+                    format!("{} {}", row.name, row.record_type),
+                    row.message.unwrap_or_default(),
+                )
+            })
+            .collect()
+    }
+
+    /// Deletes the MailDomain `mail`; it must be gone within half a minute.
+    pub fn delete(&self) {
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "delete",
+            "maildomain",
+            "mail",
+            "--timeout=30s",
+        ]);
+    }
+
+    /// What the operator remembers of the domain.
+    pub fn ledger(&self) -> RecordLedgerSpec {
+        let text = kubectl(&["-n", &self.system, "get", "recordledger", &self.zone, "-o", "json"]);
+        let ledger: RecordLedger = serde_json::from_str(&text).expect("kubectl prints a RecordLedger");
+        ledger.spec
     }
 
     /// The zone at PowerDNS, without SOA and NS.
@@ -317,18 +427,18 @@ impl Drop for Site {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // What the operator said helps whoever reads the failure; the directory stays.
-            for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-                if entry.path().extension().is_some_and(|e| e == "log") {
-                    let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
-                    let tail: Vec<&str> = log.lines().rev().take(30).collect();
-                    eprintln!(
-                        "--- {} ---\n{}",
-                        entry.path().display(),
-                        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
-                    );
-                }
+            for (path, log) in self.logs() {
+                let tail: Vec<&str> = log.lines().rev().take(30).collect();
+                let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+                eprintln!("--- {} ---\n{tail}", path.display());
             }
             return;
+        }
+        // No test is about this; so every one is. See also tests/e2e/secrets.rs.
+        let secrets = [self.tokens(), vec!["-----BEGIN".to_owned()]].concat();
+        for (path, log) in self.logs() {
+            let shown = secrets.iter().any(|secret| log.contains(secret));
+            assert!(!shown, "{} shows a private key or a token", path.display());
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }

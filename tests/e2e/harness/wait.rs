@@ -22,3 +22,23 @@ pub fn eventually<T: Debug>(what: &str, mut ask: impl FnMut() -> T, satisfied: i
         std::thread::sleep(Duration::from_millis(200));
     }
 }
+
+/// Asks again and again for a while; panics at the first answer that does not satisfy. For what must not happen.
+#[track_caller]
+pub fn throughout<T: Debug>(
+    what: &str,
+    time: Duration,
+    mut ask: impl FnMut() -> T,
+    satisfied: impl Fn(&T) -> bool,
+) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        let answer = ask();
+        assert!(
+            satisfied(&answer),
+            "{what}: no more after {:?}; seen: {answer:#?}",
+            began.elapsed()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

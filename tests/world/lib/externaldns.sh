@@ -48,7 +48,9 @@ external_dns_command() {
     --txt-owner-id="$owner" --policy=sync --interval=1s; do
     [[ " ${options[*]}" == *" ${flag%%=*}="* ]] || command+=("$flag")
   done
-  for type in A AAAA CNAME MX TXT PTR; do command+=(--managed-record-types="$type"); done
+  if [[ " ${options[*]}" != *" --managed-record-types="* ]]; then
+    for type in A AAAA CNAME MX TXT PTR; do command+=(--managed-record-types="$type"); done
+  fi
   while read -r zone; do command+=(--domain-filter="$zone"); done <"$dir/zones"
 }
 

@@ -9,7 +9,7 @@ debian_packages=(
   # the judges of mail
   rspamd opendkim opendkim-tools python3 python3-dkim python3-spf
   # what the scripts and the image of the operator need
-  musl-tools jq curl ca-certificates python3-yaml shellcheck
+  musl-tools jq curl ca-certificates python3-yaml shellcheck bsdextrautils
 )
 
 missing_packages() {

@@ -31,7 +31,7 @@ fn with_evidence<T>(intent: &Intent, facts: &Facts, run: impl Fn(&Evidence<'_>) 
     let declaration = Declaration {
         intent,
         keys: &[],
-        policy_gate: PolicyGate::Held,
+        policy_gate: PolicyGate::Released,
         private_zone: false,
     };
     run(&Evidence {

@@ -19,7 +19,7 @@ fn check(yaml: &str, expected: &[&str]) {
     let declaration = Declaration {
         intent: &intent,
         keys: &[],
-        policy_gate: PolicyGate::Held,
+        policy_gate: PolicyGate::Released,
         private_zone: false,
     };
     let lines: Vec<String> = (PROTOCOL.desired)(&declaration)
