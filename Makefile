@@ -21,7 +21,7 @@ demo: ## the whole story on this machine, from nothing to the end; leaves nothin
 	@tests/demo/run
 
 test: ## everything that must pass: lint, unit, golden, end to end (what CI runs)
-	@tests/run lint unit e2e
+	@tests/run
 
 up: ## a world with the operator, ZONES="a.example ..." EXTERNALDNS_ZONES="..."; prints its environment
 	@tests/up

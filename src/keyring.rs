@@ -79,7 +79,10 @@ pub fn slots(
         }
     }
     // The record of a key that nobody declares goes; should the key come back, it has to be seen anew.
-    for (_, life) in lives.iter_mut().filter(|(id, _)| !slots.iter().any(|slot| &slot.id == *id)) {
+    for (_, life) in lives
+        .iter_mut()
+        .filter(|(id, _)| !slots.iter().any(|slot| &slot.id == *id))
+    {
         life.proven = None;
     }
     (slots, lives)
@@ -95,13 +98,15 @@ pub fn recalled(keys: &[KeyStatus]) -> BTreeMap<String, KeyLife> {
         proven: key.since.clone().filter(|_| key.stage >= KeyStage::Proven),
         ..KeyLife::default()
     };
-    keys.iter().map(|key| (format!("{}/{}", key.sender, key.key), life(key))).collect()
+    keys.iter()
+        .map(|key| (format!("{}/{}", key.sender, key.key), life(key)))
+        .collect()
 }
 
 /// Notes the pair that was found. Another one than before, which a user's Secret may bring, has to be seen anew.
 pub fn found(life: &mut KeyLife, public: &PublicKey) {
     let fingerprint = public.fingerprint();
-    if life.fingerprint.as_ref().is_some_and(|before| *before != fingerprint) {
+    if life.fingerprint.as_ref() != Some(&fingerprint) {
         life.proven = None;
     }
     life.secret_seen = true;
@@ -158,6 +163,16 @@ fn slot(
         life.fingerprint = None;
         life.proven = None;
         life.secret_seen = false;
+    }
+    // A proof is about one key; which one a vendor has is not known here.
+    let known = match &origin {
+        Origin::Public(key) => Some(key.fingerprint()),
+        Origin::Own { .. } | Origin::Imported { .. } => life.fingerprint.clone(),
+        Origin::Delegated(_) => None,
+    };
+    if known != life.fingerprint {
+        life.fingerprint = known;
+        life.proven = None;
     }
     Some(Slot {
         id,
@@ -311,7 +326,10 @@ mod tests {
         without.senders.clear();
         let (none, lives) = slots(&without, OWNER, &lives, &free);
         assert!(none.is_empty() && lives["mta/rsa"].proven.is_none());
-        assert!(lives["mta/rsa"].selector.is_some(), "it comes back under its selector");
+        assert!(
+            lives["mta/rsa"].selector.is_some(),
+            "it comes back under its selector"
+        );
     }
 
     #[test]
@@ -330,6 +348,38 @@ mod tests {
     }
 
     #[test]
+    fn another_kind_of_key_under_the_same_selector_is_not_proven() {
+        let declared = |kind: &str, mut key: serde_json::Value| {
+            key["selector"] = "x".into();
+            let spec = serde_json::json!({
+                "domain": "example.com", "senders": [{"name": "mta", "dkim": {"keys": [{"name": "k", kind: key}]}}],
+            });
+            crate::intent::parse(&serde_json::from_value(spec).unwrap()).unwrap()
+        };
+        let value = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+        let public = declared(
+            "publicKey",
+            serde_json::json!({"algorithm": "Ed25519", "value": value}),
+        );
+        let delegated = declared("delegate", serde_json::json!({"target": "k.vendor.example"}));
+        let imported = declared(
+            "import",
+            serde_json::json!({"secretRef": {"name": "s", "key": "k"}}),
+        );
+        for before in [public, delegated] {
+            let (_, mut lives) = slots(&before, OWNER, &BTreeMap::new(), &free);
+            lives.get_mut("mta/k").unwrap().proven = Some(Time(Timestamp::UNIX_EPOCH));
+            let (_, lives) = slots(&before, OWNER, &lives, &free);
+            assert!(lives["mta/k"].proven.is_some());
+            let (_, mut lives) = slots(&imported, OWNER, &lives, &free);
+            let life = lives.get_mut("mta/k").unwrap();
+            let octets = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [1; 32]);
+            found(life, &PublicKey::parse(KeyAlgorithm::Ed25519, &octets).unwrap());
+            assert!(life.proven.is_none());
+        }
+    }
+
+    #[test]
     fn the_status_recalls_what_a_lost_ledger_knew() {
         let status: Vec<KeyStatus> = serde_json::from_value(serde_json::json!([
             {"sender": "mta", "key": "rsa", "selector": "md-1", "fingerprint": "SHA256:x", "stage": "Active",
@@ -339,10 +389,16 @@ mod tests {
         .unwrap();
         let lives = recalled(&status);
         let old = &lives["mta/rsa"];
-        assert_eq!((old.selector.as_deref(), old.fingerprint.as_deref()), (Some("md-1"), Some("SHA256:x")));
+        assert_eq!(
+            (old.selector.as_deref(), old.fingerprint.as_deref()),
+            (Some("md-1"), Some("SHA256:x"))
+        );
         assert!(old.proven.is_some() && old.secret_seen);
         assert!(lives["mta/new"].proven.is_none() && !lives["mta/new"].secret_seen);
-        assert_eq!(slots(&intent(), OWNER, &lives, &free).0[0].selector.as_str(), "md-1");
+        assert_eq!(
+            slots(&intent(), OWNER, &lives, &free).0[0].selector.as_str(),
+            "md-1"
+        );
     }
 
     #[test]

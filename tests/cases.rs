@@ -17,6 +17,8 @@ mod dns;
 mod keys;
 #[path = "support/pass.rs"]
 mod pass;
+#[path = "support/provider.rs"]
+mod provider;
 #[path = "support/setting.rs"]
 mod setting;
 #[path = "support/zone.rs"]
@@ -31,7 +33,7 @@ use maildomain::api::MailDomainStatus;
 use maildomain::key::PrivateKey;
 use maildomain::plan::{Plan, Written};
 use maildomain::record::{Key, quoted};
-use pass::{Course, Passed};
+use pass::{Course, Passed, Refused};
 use setting::Setting;
 
 /// After so many passes a case must be at rest.
@@ -179,7 +181,8 @@ fn tell(setting: &Setting) -> String {
     let mut text = String::new();
     let mut course = match Course::begin(setting) {
         Ok(course) => course,
-        Err((problems, status)) => {
+        Err(refused) => {
+            let Refused { problems, status } = *refused;
             for problem in problems {
                 writeln!(text, "problem {problem}").unwrap();
             }

@@ -133,8 +133,8 @@ fn granted(rendered: &str, kind: &str, namespace: Option<&str>) -> BTreeSet<Perm
             && document["metadata"]["namespace"].as_str() == namespace
             && (name.ends_with("-controller") || name.ends_with("-tenant"))
     });
-    let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
-    rules.flat_map(permissions).collect()
+    let all = roles.flat_map(|role| role["rules"].as_array().unwrap());
+    all.flat_map(permissions).collect()
 }
 
 /// A rule that names single objects grants its verbs as well.

@@ -81,6 +81,7 @@ pub struct Context {
     pub providers: Store<ClusterDNSProvider>,
     /// Every claim.
     pub claims: Store<MailDomainClaim>,
+    serves_all: bool,
     private_zones: Vec<Name>,
     recorder: Recorder,
     domain_stores: Vec<Store<MailDomain>>,

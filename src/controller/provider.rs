@@ -8,13 +8,18 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 
 use super::{Context, Error, clock};
-use crate::api::{ClusterDNSProvider, ClusterDNSProviderStatus, Truth};
+use crate::api::{ClusterDNSProvider, ClusterDNSProviderStatus, MailDomain, Truth};
 use crate::name::Name;
 use crate::publish::{PublishError, connect};
 use crate::status::condition;
 
 /// Probes one provider.
 pub async fn reconcile(object: Arc<ClusterDNSProvider>, ctx: Arc<Context>) -> Result<Action, Error> {
+    // A provider that is down is looked at more often, so that it is seen when it comes back.
+    let soon = ctx.config.recheck_interval.min(Duration::from_secs(15));
+    if !ctx.uses(&object) {
+        return Ok(Action::requeue(soon));
+    }
     let began = std::time::Instant::now();
     let probed = probe(&ctx, &object).await;
     let (truth, reason, message) = match &probed {
@@ -30,13 +35,24 @@ pub async fn reconcile(object: Arc<ClusterDNSProvider>, ctx: Arc<Context>) -> Re
     ctx.forget_failures(&failing(&object));
     ctx.metrics
         .reconciled("ClusterDNSProvider", "ok", began.elapsed().as_secs_f64());
-    // A provider that is down is looked at more often, so that it is seen when it comes back.
-    let soon = ctx.config.recheck_interval.min(Duration::from_secs(15));
     Ok(Action::requeue(if probed.is_ok() {
         ctx.config.recheck_interval
     } else {
         soon
     }))
+}
+
+impl Context {
+    /// Whether to speak about a provider. A release that serves some namespaces only leaves those alone that none of its
+    /// MailDomains names: their credentials may lie with another release, and two that disagree would write in turns.
+    fn uses(&self, provider: &ClusterDNSProvider) -> bool {
+        let name = provider.name_any();
+        let refers = |domain: &Arc<MailDomain>| {
+            let refs = &domain.spec.publishing.provider_refs;
+            refs.iter().any(|reference| reference.name == name)
+        };
+        self.serves_all || self.domains().iter().any(refers)
+    }
 }
 
 async fn probe(ctx: &Context, object: &ClusterDNSProvider) -> Result<(), PublishError> {

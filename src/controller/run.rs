@@ -75,6 +75,7 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         key_permits: Semaphore::new(config.key_workers),
         domain_stores: domains.iter().map(Controller::store).collect(),
         signer_stores: signers.iter().map(Controller::store).collect(),
+        serves_all: scopes.iter().all(Option::is_none),
         memories: Mutex::default(),
         outputs: Mutex::default(),
         failures: Mutex::default(),

@@ -84,7 +84,7 @@ fn a_sound_spec_is_typed() {
 }
 
 #[test]
-fn every_mistake_names_its_field_and_the_fix() {
+fn every_mistake_of_a_domain_or_host_names_its_field_and_the_fix() {
     refused(with("/domain", json!("localhost")), "spec.domain", "whole name");
     refused(with("/domain", json!("bücher.example")), "spec.domain", "A-label");
     refused(
@@ -117,6 +117,10 @@ fn every_mistake_names_its_field_and_the_fix() {
         "spec.receiving.mx[0].preference",
         "65535",
     );
+}
+
+#[test]
+fn every_mistake_of_a_sender_or_policy_names_its_field_and_the_fix() {
     refused(
         with("/senders/0/hosts", json!(["other.example.com"])),
         "spec.senders[0].hosts[0]",

@@ -193,7 +193,7 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
 
 fn settle(plan: &mut Plan, group: &Group, home: &Home) {
     if let Some(entry) = plan.written.get_mut(&group.key) {
-        entry.values = group.values.clone();
+        entry.values.clone_from(&group.values);
         entry.settled = true;
         entry.home = home.clone();
         entry.withdraw_after = None;

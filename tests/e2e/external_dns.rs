@@ -92,7 +92,7 @@ fn the_whole_seed_page() {
 
 fn every_record_answers(site: &Site, vendor: &str) {
     let zone = &site.zone;
-    let of_mail = "v=spf1 ip4:203.0.113.77 ip6:2001:db8:77::4";
+    let terms = "ip4:203.0.113.16/29 ip4:203.0.113.77 ip6:2001:db8:77::4 ~all";
     let expected = [
         (format!("altcraft.{zone}"), "A", "203.0.113.1".to_owned()),
         (format!("trk.{zone}"), "A", "203.0.113.2".to_owned()),
@@ -100,10 +100,9 @@ fn every_record_answers(site: &Site, vendor: &str) {
         (format!("pxl.{zone}"), "A", "203.0.113.3".to_owned()),
         (format!("mail.{zone}"), "A", "203.0.113.77".to_owned()),
         (format!("mail.{zone}"), "AAAA", "2001:db8:77::4".to_owned()),
-        (format!("mail.{zone}"), "TXT", format!("\"{of_mail} ~all\"")),
+        (format!("mail.{zone}"), "TXT", "\"v=spf1 a -all\"".to_owned()),
         (zone.clone(), "MX", format!("10 mail.{zone}.")),
         (format!("bounce.{zone}"), "MX", format!("10 mail.{zone}.")),
-        (format!("bounce.{zone}"), "TXT", format!("\"{of_mail} ip4:203.0.113.16/29 ~all\"")),
         (format!("_domainkey.{zone}"), "TXT", "\"o=-\"".to_owned()),
         (format!("k1._domainkey.{zone}"), "CNAME", format!("k1.{vendor}.")),
         (format!("_dmarc.{zone}"), "TXT", format!("\"v=DMARC1; p=reject; rua=mailto:report@{zone}\"")),
@@ -117,6 +116,8 @@ fn every_record_answers(site: &Site, vendor: &str) {
         for (name, kind, value) in &expected {
             assert_eq!(Dig::ask(server, name, kind), [value.as_str()], "{name} {kind} at {server}");
         }
+        let bounce = [format!("\"spf2.0/pra {terms}\""), format!("\"v=spf1 {terms}\"")];
+        assert_eq!(Dig::ask(server, &format!("bounce.{zone}"), "TXT"), bounce);
         let apex = Dig::ask(server, zone, "TXT");
         let include = format!("include:_spf.{vendor} ~all\"");
         assert_eq!(apex.len(), 2, "{apex:?}");

@@ -41,22 +41,26 @@ fn no_secret_is_ever_shown() {
         (401, "CredentialsRefused"),
         (302, "ChangeRefused"),
         (200, "ProviderUnreadable"),
-        (422, "ChangeRefused"),
+        (422, "ZoneMissing"),
     ] {
         api.set(Behaviour { all: Some((status, json.clone())), writes: None });
+        look_again(&site);
         wait_for_reason(&site, reason, status);
         heard.listen(&site, &operator);
     }
     api.set(Behaviour { all: None, writes: Some((422, json)) });
+    look_again(&site);
     wait_for_reason(&site, "ChangeRefused", 422);
     heard.listen(&site, &operator);
 
     // Good days, but for the imports; then those too.
     api.set(Behaviour::default());
+    look_again(&site);
     site.wait_for("Published", "True");
     site.wait_for("KeysReady", "False/KeyPending");
     heard.listen(&site, &operator);
     import_a_key(&site);
+    look_again(&site);
     site.wait_for("KeysReady", "True");
     site.wait_for("Ready", "True");
     heard.listen(&site, &operator);
@@ -127,9 +131,9 @@ impl Heard {
         ] {
             assert!(all(word), "{word} was never said: this test looks in the wrong places");
         }
-        assert!(self.secrets.len() > 30, "only {} secrets are known", self.secrets.len());
+        assert!(self.secrets.len() > 20, "only {} secrets are known", self.secrets.len());
         // A key as text, and as the octets of that text.
-        let marks = ["-----BEGIN".to_owned(), octets("-----BEGIN")];
+        let marks = ["PRIVATE KEY-----".to_owned(), octets("PRIVATE KEY-----")];
         for secret in self.secrets.iter().chain(&marks) {
             for (place, text) in &self.said {
                 if let Some(at) = text.find(secret.as_str()) {
@@ -190,6 +194,12 @@ fn wait_for_reason(site: &Site, reason: &str, status: u16) {
         || site.status().conditions,
         |all| all.iter().any(|c| c.reason == reason),
     );
+}
+
+/// Brings the next pass at once: after a failure the operator waits ever longer.
+fn look_again(site: &Site) {
+    let label = format!("look=at-{}", site.requests().len());
+    kubectl(&["-n", &site.namespace, "label", "--overwrite", "maildomain", "mail", &label]);
 }
 
 const IMPORTED: &str = "keys: [{name: framed, import: {selector: framed, secretRef: {name: imported, key: framed}}}, \

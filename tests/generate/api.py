@@ -62,27 +62,28 @@ def section(kind, definition):
             continue
         out += ["", f"### {kind} {part}", "", "| field | type | default | meaning |", "|---|---|---|---|", *rows]
         if rules:
-            out += ["", "The API server refuses:", "", *rules]
+            out += ["", "The API server refuses an object that breaks one of these rules, with these words:", "", *rules]
     return out
 
 
 def walk(path, schema, required, rows, rules, top=False):
-    for rule in schema.get("x-kubernetes-validations", []):
-        rules.append(f"- `{path}`: {flat(rule.get('message', rule['rule']))}")
+    rules += sentences(path, schema)
     if not top:
         rows.append(row(path, schema, required))
     if known_type(schema):
         return
     if schema.get("type") == "array":
         items = schema["items"]
-        if items.get("type") == "object":
-            for rule in items.get("x-kubernetes-validations", []):
-                rules.append(f"- `{path}[]`: {flat(rule.get('message', rule['rule']))}")
-            children(f"{path}[]", items, rows, rules)
+        rules += sentences(f"{path}[]", items)
+        children(f"{path}[]", items, rows, rules)
     elif "properties" in schema:
         children(path, schema, rows, rules)
     elif isinstance(schema.get("additionalProperties"), dict):
         children(f"{path}{{}}", schema["additionalProperties"], rows, rules)
+
+
+def sentences(path, schema):
+    return [f"- `{path}`: {flat(rule.get('message', rule['rule']))}" for rule in schema.get("x-kubernetes-validations", [])]
 
 
 def children(path, schema, rows, rules):
@@ -153,7 +154,9 @@ def flat(text):
 
 
 def cell(text):
-    return flat(text).replace("|", "\\|")
+    """In one line of a table. The lines of a description are paragraphs, such as the meaning of each value."""
+    lines = [flat(line) for line in text.splitlines()]
+    return "<br>".join(line for line in lines if line).replace("|", "\\|")
 
 
 if __name__ == "__main__":

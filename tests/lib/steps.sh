@@ -84,15 +84,21 @@ background() {
   set +m
 }
 
-# await NAME : waits for it; shows its output and fails when it failed.
+# await NAME : waits for it and counts its failure, once; says again how it ended whenever it is asked.
+declare -A job_status=()
 await() {
-  local status=0 start=$SECONDS
-  [[ -n ${background_jobs[$1]:-} ]] || return 0
-  wait "${background_jobs[$1]}" || status=$?
-  unset "background_jobs[$1]"
-  ((SECONDS - start < 2)) || say "waited $((SECONDS - start)) s for $1"
-  ((status == 0)) || cat "$logs/$1" >&2
-  return "$status"
+  local name=$1 start=$SECONDS
+  if [[ -n ${background_jobs[$name]:-} ]]; then
+    job_status[$name]=0
+    wait "${background_jobs[$name]}" || job_status[$name]=$?
+    unset "background_jobs[$name]"
+    ((SECONDS - start < 2)) || say "waited $((SECONDS - start)) s for $name"
+    if ((job_status[$name])); then
+      cat "$logs/$name" >&2
+      fail_step "$name" "$start"
+    fi
+  fi
+  return "${job_status[$name]:-0}"
 }
 
 end_jobs() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use maildomain::api::{DmarcPolicy, KeyLife, KeyStage, MailDomainStatus, Truth};
 use maildomain::controller::look::negative_until;
 use maildomain::intent::{Intent, Problem, parse};
@@ -11,10 +12,9 @@ use maildomain::key::PrivateKey;
 use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
-use maildomain::plan::{Group, Plan, Situation, Step, Written, group, plan};
+use maildomain::plan::{Group, Plan, Situation, Written, group, plan};
 use maildomain::protocol::alignment::{self, Proof};
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
-use maildomain::publish::{Live, PublishError};
 use maildomain::record::{Key, RecordType};
 use maildomain::status::{self, Account, KeyState, Patience, StaleAfter};
 use maildomain::tenancy::{Home, Refusal, Tenant, place};
@@ -22,6 +22,7 @@ use maildomain::verify::{Verdict, silent_servers, verify};
 
 use crate::dns::NameServers;
 use crate::keys::pair;
+use crate::provider::{LiveByHome, apply, remembered};
 use crate::setting::Setting;
 use crate::zone::Zone;
 
@@ -54,29 +55,41 @@ pub(crate) struct Course<'a> {
     now: Timestamp,
 }
 
+/// A declaration that cannot be used, and what is said of it.
+pub(crate) struct Refused {
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) status: MailDomainStatus,
+}
+
 /// What came of a pass.
 pub(crate) struct Passed {
     pub(crate) plan: Plan,
     pub(crate) status: MailDomainStatus,
 }
 
-type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
-
 impl<'a> Course<'a> {
-    /// Begins. An unusable declaration is a list of problems and the status that says so.
-    pub(crate) fn begin(setting: &'a Setting) -> Result<Self, (Vec<Problem>, MailDomainStatus)> {
+    /// Begins, if the declaration can be used.
+    pub(crate) fn begin(setting: &'a Setting) -> Result<Self, Box<Refused>> {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         let old = setting.object.status.clone().unwrap_or_default();
         let intent = parse(&setting.object.spec).map_err(|problems| {
             let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
             let status = status::refused(&old, Some(1), "SpecInvalid", &text.join("; "), now);
-            (problems, status)
+            Box::new(Refused { problems, status })
         })?;
-        let (slots, lives) = keyring::slots(&intent, OWNER, &setting.lives, &|_| false);
-        let keys = slots.into_iter().map(|slot| (pair(&slot), slot));
+        let (slots, mut lives) = keyring::slots(&intent, OWNER, &BTreeMap::new(), &|_| false);
+        let keys: Vec<_> = slots.into_iter().map(|slot| (pair(&slot), slot)).collect();
+        for (pair, slot) in &keys {
+            let life = lives.get_mut(&slot.id).unwrap();
+            if let Some(pair) = pair {
+                keyring::found(life, pair.public());
+            }
+            let known = (slot.id.clone(), slot.selector.to_string());
+            life.proven = setting.proven.contains(&known).then_some(Time(now));
+        }
         Ok(Self {
             setting,
-            keys: keys.map(|(pair, slot)| (slot, pair)).collect(),
+            keys: keys.into_iter().map(|(pair, slot)| (slot, pair)).collect(),
             intent,
             zone: setting.zone.clone(),
             written: setting.written.clone(),
@@ -284,53 +297,6 @@ impl<'a> Course<'a> {
             unsure: false,
         }
     }
-}
-
-/// Calls the providers that have something to do, or that are told a state which was not made in the dark.
-fn apply(
-    setting: &Setting,
-    zone: &mut Zone,
-    plan: &Plan,
-    live: &LiveByHome,
-) -> BTreeMap<String, Result<(), PublishError>> {
-    let mut applied = BTreeMap::new();
-    for (name, part) in &plan.providers {
-        let behaviour = setting.behaviour(name);
-        let blind = live
-            .iter()
-            .any(|(home, read)| &home.provider == name && read.is_err());
-        if blind || !(behaviour.hands_over || !part.changes.is_empty()) {
-            continue;
-        }
-        if behaviour.write.is_none() && !behaviour.swallows {
-            part.changes.iter().for_each(|change| zone.apply(change));
-        }
-        applied.insert(name.clone(), behaviour.write.map_or(Ok(()), Err));
-    }
-    applied
-}
-
-/// The ledger after the write: a provider that reads back what it wrote has shown that it is there.
-fn remembered(
-    setting: &Setting,
-    plan: &Plan,
-    applied: &BTreeMap<String, Result<(), PublishError>>,
-) -> BTreeMap<Key, Written> {
-    let mut written = plan.written.clone();
-    let done = |home: &Home| {
-        applied.get(&home.provider).is_some_and(Result::is_ok)
-            && !setting.behaviour(&home.provider).hands_over
-    };
-    let wrote = plan
-        .rows
-        .iter()
-        .filter(|row| matches!(row.step, Step::Write | Step::Mend));
-    for row in wrote.filter(|row| row.home.as_ref().is_some_and(done)) {
-        let entry = written.get_mut(&row.group.key).unwrap();
-        entry.values = row.group.values.clone();
-        entry.settled = true;
-    }
-    written
 }
 
 fn ask(servers: &NameServers, groups: &[Group]) -> Direct {

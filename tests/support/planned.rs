@@ -152,7 +152,7 @@ impl Scene {
             .filter(|row| matches!(row.step, Step::Write | Step::Mend));
         for row in wrote {
             let entry = self.written.get_mut(&row.group.key).unwrap();
-            entry.values = row.group.values.clone();
+            entry.values.clone_from(&row.group.values);
             entry.settled = true;
         }
         self
@@ -185,7 +185,7 @@ pub(crate) fn step_name(step: &Step) -> &'static str {
 
 /// Any scene in which no name of the zone holds an alias beside other records: no provider stores that.
 pub(crate) fn scenes() -> impl Strategy<Value = Scene> {
-    let each: Vec<_> = RRSETS.iter().map(|rrset| rrsets(rrset)).collect();
+    let each: Vec<_> = RRSETS.iter().map(rrsets).collect();
     let unread = proptest::sample::subsequence(&["corp", "edge"][..], 0..=2);
     // Unread zones make every other question trivial, so they are rare.
     let unread = prop_oneof![3 => Just(Vec::new()), 1 => unread];
@@ -208,7 +208,9 @@ pub(crate) fn scenes() -> impl Strategy<Value = Scene> {
                 there.any(|(owner, kind)| *owner == line.owner && alias(kind) != alias(&line.kind))
             };
             if !lines.iter().any(clash) {
-                lines.into_iter().for_each(|line| scene.zone.add(line));
+                for line in lines {
+                    scene.zone.add(line);
+                }
             }
             scene.wanted.extend(wanted);
             scene.written.extend(written);

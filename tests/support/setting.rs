@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use maildomain::api::{ClusterDNSProvider, KeyLife, MailDomain, MailDomainClaim};
+use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim};
 use maildomain::name::Name;
 use maildomain::plan::Written;
 use maildomain::protocol::Purpose;
@@ -45,7 +44,8 @@ pub(crate) struct Setting {
     pub(crate) zone: Zone,
     pub(crate) overrides: String,
     pub(crate) written: BTreeMap<Key, Written>,
-    pub(crate) lives: BTreeMap<String, KeyLife>,
+    /// Keys that are proven as they are declared: slot and selector.
+    pub(crate) proven: Vec<(String, String)>,
 }
 
 impl Setting {
@@ -76,7 +76,7 @@ impl Setting {
                 .into_iter()
                 .map(|line| ledger_entry(line, &providers))
                 .collect(),
-            lives: keys.into_iter().map(proven_key).collect(),
+            proven: keys.into_iter().map(proven_key).collect(),
             providers,
             object,
         }
@@ -159,16 +159,11 @@ fn behaviour(definition: &ClusterDNSProvider) -> (String, Behaviour) {
     (definition.metadata.name.clone().unwrap(), behaviour)
 }
 
-fn proven_key(line: &str) -> (String, KeyLife) {
+fn proven_key(line: &str) -> (String, String) {
     let [_, id, selector] = line.split(' ').collect::<Vec<_>>()[..] else {
         panic!("not a proven key: {line}");
     };
-    let life = KeyLife {
-        selector: Some(selector.to_owned()),
-        proven: Some(Time(Timestamp::UNIX_EPOCH)),
-        ..KeyLife::default()
-    };
-    (id.to_owned(), life)
+    (id.to_owned(), selector.to_owned())
 }
 
 fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {

@@ -115,10 +115,7 @@ pub(crate) fn functions(text: &str) -> Vec<Function<'_>> {
             1
         } else {
             let rest = &lines[index + 1..];
-            rest.iter()
-                .position(|line| is_last(&line))
-                .map_or(rest.len(), |last| last + 1)
-                + 1
+            rest.iter().position(is_last).map_or(rest.len(), |last| last + 1) + 1
         };
         found.push(Function {
             name,

@@ -18,7 +18,7 @@ pub use gate::{Door, Gate};
 pub use operator::Operator;
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
-pub use wait::{DEADLINE, eventually, throughout};
+pub use wait::{eventually, throughout};
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;

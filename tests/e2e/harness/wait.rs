@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy two-core machine before a test calls it a failure.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Asks again and again until the answer satisfies; on the deadline panics with the last answer.
 #[track_caller]
