@@ -76,9 +76,8 @@ impl Candidate {
             }
             match tokio::time::timeout(left, self.attempt(clock)).await {
                 Ok(Ok(Try::Held)) => renewed = Instant::now(),
-                Ok(Ok(Try::NotHeld)) => return,
                 Ok(Err(error)) => tracing::warn!(error = %error, "failed to renew the lease"),
-                Err(_) => return,
+                Ok(Ok(Try::NotHeld)) | Err(_) => return,
             }
         }
     }
@@ -110,7 +109,7 @@ impl Candidate {
                 },
                 spec: Some(self.spec(None, clock())),
             };
-            return self.settle(self.api.create(&PostParams::default(), &lease).await);
+            return Self::settle(self.api.create(&PostParams::default(), &lease).await);
         };
         if self
             .seen
@@ -138,7 +137,7 @@ impl Candidate {
             spec: Some(self.spec(lease.spec.as_ref(), clock())),
             metadata: lease.metadata,
         };
-        self.settle(
+        Self::settle(
             self.api
                 .replace(&self.name, &PostParams::default(), &renewed)
                 .await,
@@ -146,7 +145,7 @@ impl Candidate {
     }
 
     /// A conflict is an answer: somebody else was faster.
-    fn settle(&self, written: Result<Lease, kube::Error>) -> Result<Try, kube::Error> {
+    fn settle(written: Result<Lease, kube::Error>) -> Result<Try, kube::Error> {
         match written {
             Ok(_) => Ok(Try::Held),
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {

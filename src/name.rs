@@ -78,7 +78,11 @@ impl Name {
         if !name.0.contains('.') {
             return Err(NameError::SingleLabel);
         }
-        if name.labels().next_back().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit())) {
+        if name
+            .labels()
+            .next_back()
+            .is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()))
+        {
             return Err(NameError::NumericTop);
         }
         Ok(name)

@@ -27,7 +27,11 @@ pub(super) fn values(schema: &mut Schema) {
 /// Finishes every description of a definition.
 pub(super) fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
-        if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+        if let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|s| s.open_api_v3_schema.as_mut())
+        {
             describe(schema);
         }
     }
@@ -40,8 +44,15 @@ fn describe(schema: &mut JSONSchemaProps) {
     let text: Vec<String> = own.into_iter().chain(meanings).collect();
     schema.description = (!text.is_empty()).then(|| text.join("\n"));
     // An optional field may be null; that is no value to choose.
-    schema.enum_.iter_mut().for_each(|values| values.retain(|value| !value.0.is_null()));
-    schema.properties.iter_mut().flat_map(|p| p.values_mut()).for_each(describe);
+    schema
+        .enum_
+        .iter_mut()
+        .for_each(|values| values.retain(|value| !value.0.is_null()));
+    schema
+        .properties
+        .iter_mut()
+        .flat_map(|p| p.values_mut())
+        .for_each(describe);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         describe(items);
         // Of the items of a list kubectl shows fields only.
@@ -56,7 +67,9 @@ fn describe(schema: &mut JSONSchemaProps) {
 
 /// Without the line ends of the source; those between paragraphs stay.
 fn paragraphs(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let paragraphs = text
+        .split("\n\n")
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
@@ -66,7 +79,8 @@ mod tests {
 
     #[test]
     fn every_value_is_explained_and_no_line_breaks_in_a_sentence() {
-        let definitions = serde_json::to_string(&definitions().into_iter().map(|(_, d)| d).collect::<Vec<_>>()).unwrap();
+        let definitions =
+            serde_json::to_string(&definitions().into_iter().map(|(_, d)| d).collect::<Vec<_>>()).unwrap();
         for text in [
             // A required field, an optional one, one in a list, one in status.
             r"What the host is for; decides which records it gets and how it is judged.\n`Web`: A web interface.\n",

@@ -57,21 +57,54 @@ const SENTENCES: &[(&str, &str)] = &[
         RECORD_NAME,
         "write only a domain name in lower case without the final dot, like _spf.example.com",
     ),
-    (ZONE, "write a zone in lower case without the final dot, like example.com or 113.0.203.in-addr.arpa"),
-    (DOMAINS, "write example.com for one domain, *.example.com for those below it, or * for every domain"),
+    (
+        ZONE,
+        "write a zone in lower case without the final dot, like example.com or 113.0.203.in-addr.arpa",
+    ),
+    (
+        DOMAINS,
+        "write example.com for one domain, *.example.com for those below it, or * for every domain",
+    ),
     (LABEL, "write a name of lower-case letters, digits and hyphens"),
     (PREFIX, "write lower-case letters, digits and hyphens"),
-    (SELECTOR, "write a selector of lower-case letters, digits, hyphens and dots, like s1 or 2026.mail"),
-    (ADDRESS, "write an IPv4 or IPv6 address, like 203.0.113.4 or 2001:db8::4"),
-    (RANGE, "write an address or a range by its first address, like 203.0.113.16/29 or 2001:db8::/48"),
-    (PUBLIC_KEY, "write only what stands after p= in the record: base64 without blanks and quotes"),
+    (
+        SELECTOR,
+        "write a selector of lower-case letters, digits, hyphens and dots, like s1 or 2026.mail",
+    ),
+    (
+        ADDRESS,
+        "write an IPv4 or IPv6 address, like 203.0.113.4 or 2001:db8::4",
+    ),
+    (
+        RANGE,
+        "write an address or a range by its first address, like 203.0.113.16/29 or 2001:db8::/48",
+    ),
+    (
+        PUBLIC_KEY,
+        "write only what stands after p= in the record: base64 without blanks and quotes",
+    ),
     (REPORTS, "write one address as mailto:user@host"),
-    (HTTPS, "write one https:// address without blanks, commas and semicolons"),
-    (API, "write scheme, host and port only, like https://pdns.corp:8081"),
-    (SERVER_ID, "write the server's id as the API names it, like localhost"),
+    (
+        HTTPS,
+        "write one https:// address without blanks, commas and semicolons",
+    ),
+    (
+        API,
+        "write scheme, host and port only, like https://pdns.corp:8081",
+    ),
+    (
+        SERVER_ID,
+        "write the server's id as the API names it, like localhost",
+    ),
     (DURATION, "write a duration like 90s or 5m"),
-    (OBJECT, "write the name of a Secret: lower-case letters, digits, hyphens and dots"),
-    (DIRECTORY, "write an absolute path without a final slash, like /etc/dkim"),
+    (
+        OBJECT,
+        "write the name of a Secret: lower-case letters, digits, hyphens and dots",
+    ),
+    (
+        DIRECTORY,
+        "write an absolute path without a final slash, like /etc/dkim",
+    ),
 ];
 
 /// The rule for a pattern, where it is more than the pattern.
@@ -89,7 +122,11 @@ fn rule(pattern: &str) -> String {
 /// Turns the patterns of a definition into rules.
 pub(super) fn explain(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
-        if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+        if let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|s| s.open_api_v3_schema.as_mut())
+        {
             walk(schema);
         }
     }
@@ -102,18 +139,25 @@ fn walk(schema: &mut JSONSchemaProps) {
         schema.pattern = None;
         // Too short is as wrong as any other form, and has no better words.
         schema.min_length = None;
-        schema.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
-            rule: rule(pattern),
-            message: Some((*sentence).to_owned()),
-            ..ValidationRule::default()
-        });
+        schema
+            .x_kubernetes_validations
+            .get_or_insert_default()
+            .push(ValidationRule {
+                rule: rule(pattern),
+                message: Some((*sentence).to_owned()),
+                ..ValidationRule::default()
+            });
     }
     // The schema of Kubernetes' own label selector takes any operator; an unknown one would select nothing in silence.
     if let Some(operator) = schema.properties.as_mut().and_then(|p| p.get_mut("operator")) {
         let operators = ["In", "NotIn", "Exists", "DoesNotExist"];
         operator.enum_ = Some(operators.map(|text| JSON(serde_json::json!(text))).into());
     }
-    schema.properties.iter_mut().flat_map(|p| p.values_mut()).for_each(walk);
+    schema
+        .properties
+        .iter_mut()
+        .flat_map(|p| p.values_mut())
+        .for_each(walk);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         walk(items);
     }

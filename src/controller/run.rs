@@ -164,7 +164,7 @@ fn stopped(stop: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + Sy
     let mut stop = stop.clone();
     async move {
         // An error means that nobody can say stop any more, which is the same.
-        stop.wait_for(|stop| *stop).await.map_or((), |_| ())
+        drop(stop.wait_for(|stop| *stop).await);
     }
 }
 

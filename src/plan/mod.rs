@@ -169,8 +169,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         .map(|g| &g.key.name)
         .collect();
     for group in situation.groups {
-        let clash =
-            aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
+        let clash = aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
     decide::unwanted(&mut plan, situation);

@@ -308,7 +308,10 @@ mod tests {
         let apex = key("example.com", RecordType::Txt);
         expected.entry(apex.clone()).or_default().insert(txt("token=1"));
         let live = [("example.com", txt("token=1")), dmarc(), host()];
-        assert_eq!(judge_for(&expected, Some(2), &live, &[]), Some((Reason::ForeignOwner, apex)));
+        assert_eq!(
+            judge_for(&expected, Some(2), &live, &[]),
+            Some((Reason::ForeignOwner, apex))
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn record(account: &Account<'_>, row: &Row) -> RecordStatus {
     ) = (reason, verdict)
     {
         reason = Some(word);
-        message = text.clone();
+        message.clone_from(text);
     }
     RecordStatus {
         name: row.group.key.name.to_string(),

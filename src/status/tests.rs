@@ -251,7 +251,11 @@ fn unknown_keeps_the_verdict_for_a_while() {
     for second in [1, 300, 600, 899] {
         world.second = second;
         world.old = status(&world, &mut patience);
-        let kept = ["DKIMReady=True/Stale", "Ready=True/Stale", "Deliverable=True/Stale"];
+        let kept = [
+            "DKIMReady=True/Stale",
+            "Ready=True/Stale",
+            "Deliverable=True/Stale",
+        ];
         assert_eq!(told(&world.old), kept, "after {second} s");
     }
     world.second = 901;

@@ -1,7 +1,9 @@
 //! Through a real ExternalDNS: the same declaration, the same verdicts; and when a record does not arrive, the object
 //! says why.
 
-use crate::harness::{Dig, Site, SiteOptions, USUAL, add_zone, apply, eventually, kubectl, put, text_at, world};
+use crate::harness::{
+    Dig, Site, SiteOptions, USUAL, add_zone, apply, eventually, kubectl, put, text_at, world,
+};
 
 fn site(name: &str) -> Site {
     with_zones(name, &[])
@@ -22,7 +24,14 @@ fn with_zones(name: &str, zones: &[&str]) -> Site {
 fn unpublished(site: &Site) -> Vec<String> {
     let rows = site.status().records.into_iter();
     rows.filter(|row| row.published != maildomain::api::Truth::True)
-        .map(|row| format!("{} {} {}", row.name, row.record_type, row.reason.unwrap_or_default()))
+        .map(|row| {
+            format!(
+                "{} {} {}",
+                row.name,
+                row.record_type,
+                row.reason.unwrap_or_default()
+            )
+        })
         .collect()
 }
 
@@ -60,7 +69,12 @@ const VENDOR_KEY: &str = concat!(
 fn vendor(site: &Site) -> String {
     let zone = format!("{}-vendor.example", site.name);
     add_zone(&zone);
-    put(&zone, &format!("_spf.{zone}"), "TXT", &["\"v=spf1 ip4:198.51.100.0/24 -all\""]);
+    put(
+        &zone,
+        &format!("_spf.{zone}"),
+        "TXT",
+        &["\"v=spf1 ip4:198.51.100.0/24 -all\""],
+    );
     put(&zone, &format!("k1.{zone}"), "TXT", &[VENDOR_KEY]);
     zone
 }
@@ -76,7 +90,8 @@ fn the_whole_seed_page() {
         add_zone(zone);
     }
     let vendor = vendor(&site);
-    let _external_dns = site.external_dns(&["--zone", &site.zone, "--zone", REVERSE[0], "--zone", REVERSE[1]]);
+    let _external_dns =
+        site.external_dns(&["--zone", &site.zone, "--zone", REVERSE[0], "--zone", REVERSE[1]]);
     let _operator = site.operator();
     let manifest = site.manifest(&SEED_PAGE.replace("VENDOR", &vendor));
     apply(&manifest);
@@ -105,7 +120,11 @@ fn every_record_answers(site: &Site, vendor: &str) {
         (format!("bounce.{zone}"), "MX", format!("10 mail.{zone}.")),
         (format!("_domainkey.{zone}"), "TXT", "\"o=-\"".to_owned()),
         (format!("k1._domainkey.{zone}"), "CNAME", format!("k1.{vendor}.")),
-        (format!("_dmarc.{zone}"), "TXT", format!("\"v=DMARC1; p=reject; rua=mailto:report@{zone}\"")),
+        (
+            format!("_dmarc.{zone}"),
+            "TXT",
+            format!("\"v=DMARC1; p=reject; rua=mailto:report@{zone}\""),
+        ),
         (
             format!("default._bimi.{zone}"),
             "TXT",
@@ -114,15 +133,25 @@ fn every_record_answers(site: &Site, vendor: &str) {
     ];
     for server in [&site.ns1, &site.ns2] {
         for (name, kind, value) in &expected {
-            assert_eq!(Dig::ask(server, name, kind), [value.as_str()], "{name} {kind} at {server}");
+            assert_eq!(
+                Dig::ask(server, name, kind),
+                [value.as_str()],
+                "{name} {kind} at {server}"
+            );
         }
         let bounce = [format!("\"spf2.0/pra {terms}\""), format!("\"v=spf1 {terms}\"")];
         assert_eq!(Dig::ask(server, &format!("bounce.{zone}"), "TXT"), bounce);
         let apex = Dig::ask(server, zone, "TXT");
         let include = format!("include:_spf.{vendor} ~all\"");
         assert_eq!(apex.len(), 2, "{apex:?}");
-        assert!(apex[0].starts_with("\"spf2.0/pra ") && apex[0].ends_with(&include), "{apex:?}");
-        assert!(apex[1].starts_with("\"v=spf1 ") && apex[1].ends_with(&include), "{apex:?}");
+        assert!(
+            apex[0].starts_with("\"spf2.0/pra ") && apex[0].ends_with(&include),
+            "{apex:?}"
+        );
+        assert!(
+            apex[1].starts_with("\"v=spf1 ") && apex[1].ends_with(&include),
+            "{apex:?}"
+        );
         for key in site.status().keys.iter().filter(|key| key.sender == "mta") {
             let text = text_at(server, &format!("{}._domainkey.{zone}", key.selector));
             assert!(text.starts_with("v=DKIM1; k="), "{}: {text}", key.key);
@@ -143,7 +172,10 @@ fn damage_is_mended(site: &Site) {
         || {
             [&site.ns1, &site.ns2].map(|server| {
                 let policy = text_at(server, &format!("_dmarc.{zone}"));
-                (policy.contains("p=reject"), Dig::ask(server, &format!("mail.{zone}"), "A"))
+                (
+                    policy.contains("p=reject"),
+                    Dig::ask(server, &format!("mail.{zone}"), "A"),
+                )
             })
         },
         |all| all.iter().all(|(strict, a)| *strict && a == &["203.0.113.77"]),
@@ -156,7 +188,11 @@ fn a_change_goes_through(site: &Site, manifest: &str) {
     let zone = &site.zone;
     let alias = format!("    - {{name: trk2.{zone}, purpose: MessageTracking, target: trk.{zone}}}\n");
     assert!(manifest.contains(&alias));
-    apply(&manifest.replace(&alias, "").replace("[203.0.113.1]", "[203.0.113.9, 203.0.113.10]"));
+    apply(
+        &manifest
+            .replace(&alias, "")
+            .replace("[203.0.113.1]", "[203.0.113.9, 203.0.113.10]"),
+    );
     eventually(
         "the new addresses are there and the alias is gone, at both servers",
         || {
@@ -165,7 +201,10 @@ fn a_change_goes_through(site: &Site, manifest: &str) {
                 (web, Dig::ask(server, &format!("trk2.{zone}"), "CNAME"))
             })
         },
-        |all| all.iter().all(|(web, alias)| web == &["203.0.113.10", "203.0.113.9"] && alias.is_empty()),
+        |all| {
+            all.iter()
+                .all(|(web, alias)| web == &["203.0.113.10", "203.0.113.9"] && alias.is_empty())
+        },
     );
     site.wait_for("Verified", "True");
 }
@@ -173,18 +212,41 @@ fn a_change_goes_through(site: &Site, manifest: &str) {
 fn deletion_takes_only_what_is_ours(site: &Site) {
     let foreign = format!("www.{}", site.zone);
     site.by_hand(&foreign, "A", &["203.0.113.80"]);
-    kubectl(&["-n", &site.namespace, "delete", "maildomain", "mail", "--timeout=30s"]);
+    kubectl(&[
+        "-n",
+        &site.namespace,
+        "delete",
+        "maildomain",
+        "mail",
+        "--timeout=30s",
+    ]);
     eventually(
         "the zone holds the foreign record and nothing else",
         || site.zone_at_provider(),
         |zone| *zone == [format!("{foreign} A 203.0.113.80")],
     );
-    for name in ["77.113.0.203.in-addr.arpa", &format!("4{}.{}", ".0".repeat(19), REVERSE[1])] {
-        eventually("the reverse name is gone", || Dig::resolver(name, "PTR"), Vec::is_empty);
+    for name in [
+        "77.113.0.203.in-addr.arpa",
+        &format!("4{}.{}", ".0".repeat(19), REVERSE[1]),
+    ] {
+        eventually(
+            "the reverse name is gone",
+            || Dig::resolver(name, "PTR"),
+            Vec::is_empty,
+        );
     }
     eventually(
         "neither DNSEndpoint nor ledger is left",
-        || kubectl(&["-n", &site.system, "get", "dnsendpoints,recordledgers", "-o", "name"]),
+        || {
+            kubectl(&[
+                "-n",
+                &site.system,
+                "get",
+                "dnsendpoints,recordledgers",
+                "-o",
+                "name",
+            ])
+        },
         String::is_empty,
     );
 }
@@ -197,9 +259,15 @@ fn without_external_dns_the_object_says_that_nobody_watches() {
     site.wait_for("Published", "False/Propagating");
     site.wait_for("Published", "False/NobodyWatches");
     let message = site.message("Published");
-    assert!(message.contains("no ExternalDNS has read the DNSEndpoint"), "{message}");
+    assert!(
+        message.contains("no ExternalDNS has read the DNSEndpoint"),
+        "{message}"
+    );
     assert!(message.contains("--source=crd"), "what to do: {message}");
-    assert!(site.condition("Ready").starts_with("False/"), "objects written are not records seen");
+    assert!(
+        site.condition("Ready").starts_with("False/"),
+        "objects written are not records seen"
+    );
 
     let _external_dns = site.external_dns(&["--zone", &site.zone]);
     site.wait_for("Published", "True");
@@ -216,7 +284,11 @@ fn a_foreign_text_at_the_apex_is_kept_and_named_as_the_cause() {
     site.wait_for("Published", "False/ForeignOwner");
     // ExternalDNS refuses the whole name, for every type.
     let apex = ["MX", "TXT"].map(|kind| format!("{} {kind} ForeignOwner", site.zone));
-    eventually("all but the apex is published", || unpublished(&site), |rows| *rows == apex);
+    eventually(
+        "all but the apex is published",
+        || unpublished(&site),
+        |rows| *rows == apex,
+    );
     for server in [&site.ns1, &site.ns2] {
         assert_eq!(Dig::ask(server, &site.zone, "TXT"), ["\"token=1\""]);
         assert!(text_at(server, &format!("_dmarc.{}", site.zone)).starts_with("v=DMARC1"));
@@ -242,12 +314,18 @@ fn a_type_that_external_dns_does_not_manage_is_named() {
     let mx = [format!("{} MX TypeNotManaged", site.zone)];
     eventually("only MX is missing", || unpublished(&site), |rows| *rows == mx);
     let message = site.message("Published");
-    assert!(message.contains("--managed-record-types"), "what to do: {message}");
+    assert!(
+        message.contains("--managed-record-types"),
+        "what to do: {message}"
+    );
 
     drop(external_dns);
     let _external_dns = site.external_dns(&["--zone", &site.zone]);
     site.wait_for("Published", "True");
-    assert_eq!(Dig::ask(&site.ns2, &site.zone, "MX"), [format!("10 mail.{}.", site.zone)]);
+    assert_eq!(
+        Dig::ask(&site.ns2, &site.zone, "MX"),
+        [format!("10 mail.{}.", site.zone)]
+    );
 }
 
 #[test]

@@ -24,9 +24,18 @@ fn explain_reads_as_committed() {
         ("explain-status-keys", "maildomain.status.keys"),
         ("explain-dkimsigner-spec", "dkimsigner.spec"),
         ("explain-clusterdnsprovider-spec", "clusterdnsprovider.spec"),
-        ("explain-clusterdnsprovider-allow", "clusterdnsprovider.spec.allow"),
-        ("explain-clusterdnsprovider-powerdns", "clusterdnsprovider.spec.powerDNS"),
-        ("explain-clusterdnsprovider-externaldns", "clusterdnsprovider.spec.externalDNS"),
+        (
+            "explain-clusterdnsprovider-allow",
+            "clusterdnsprovider.spec.allow",
+        ),
+        (
+            "explain-clusterdnsprovider-powerdns",
+            "clusterdnsprovider.spec.powerDNS",
+        ),
+        (
+            "explain-clusterdnsprovider-externaldns",
+            "clusterdnsprovider.spec.externalDNS",
+        ),
         ("explain-maildomainclaim-spec", "maildomainclaim.spec"),
         ("explain-recordledger-spec", "recordledger.spec"),
     ] {
@@ -47,11 +56,21 @@ fn a_ready_domain_reads_as_committed() {
     }
     let condition = "jsonpath={.status.conditions[0].status}";
     let ask = |kind, name| kubectl(&["-n", &site.namespace, "get", kind, name, "-o", condition]);
-    eventually("the signer is ready", || ask("dkimsigner", "mta"), |said| said == "True");
+    eventually(
+        "the signer is ready",
+        || ask("dkimsigner", "mta"),
+        |said| said == "True",
+    );
     shown(&site, "ready");
     let claim = format!("maildomainclaim/{}", site.zone);
-    for (file, kind) in [("ready-dkimsigner", "dkimsigner/mta"), ("ready-maildomainclaim", &claim)] {
-        compare(file, &plain(&site, &kubectl(&["-n", &site.namespace, "get", kind])));
+    for (file, kind) in [
+        ("ready-dkimsigner", "dkimsigner/mta"),
+        ("ready-maildomainclaim", &claim),
+    ] {
+        compare(
+            file,
+            &plain(&site, &kubectl(&["-n", &site.namespace, "get", kind])),
+        );
     }
 }
 
@@ -61,9 +80,16 @@ fn a_conflict_reads_as_committed() {
     site.by_hand(
         &site.zone,
         "TXT",
-        &["\"v=spf1 ip4:198.51.100.9 ~all\"", "\"google-site-verification=abc\""],
+        &[
+            "\"v=spf1 ip4:198.51.100.9 ~all\"",
+            "\"google-site-verification=abc\"",
+        ],
     );
-    site.by_hand(&format!("_dmarc.{}", site.zone), "TXT", &["\"v=DMARC1; p=reject\""]);
+    site.by_hand(
+        &format!("_dmarc.{}", site.zone),
+        "TXT",
+        &["\"v=DMARC1; p=reject\""],
+    );
     let _operator = site.operator();
     apply(&site.usual());
     site.wait_for("Stalled", "True/Conflict");
@@ -85,7 +111,8 @@ fn shown(site: &Site, name: &str) {
 /// Words are compared, line by line: how wide a column is depends on what differs from run to run.
 #[track_caller]
 fn compare(name: &str, shown: &str) {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(format!("{name}.txt"));
+    let path =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(format!("{name}.txt"));
     let lines = shown.lines().map(|line| line.trim_end().to_owned() + "\n");
     let shown: String = lines.collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -94,7 +121,9 @@ fn compare(name: &str, shown: &str) {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     let words = |text: &str| -> Vec<Vec<String>> {
-        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+        text.lines()
+            .map(|line| line.split_whitespace().map(str::to_owned).collect())
+            .collect()
     };
     let (is, was) = (words(&shown), words(&committed));
     if let Some(line) = (0..is.len().max(was.len())).find(|line| is.get(*line) != was.get(*line)) {
@@ -110,7 +139,10 @@ fn compare(name: &str, shown: &str) {
 fn plain(site: &Site, text: &str) -> String {
     let suffix = std::env::var("MAILDOMAIN_E2E_SUFFIX").unwrap_or_default();
     let name = site.name.strip_suffix(&suffix).unwrap_or(&site.name);
-    let text = text.replace(&site.name, name).replace(&site.ns1, "NS1").replace(&site.ns2, "NS2");
+    let text = text
+        .replace(&site.name, name)
+        .replace(&site.ns1, "NS1")
+        .replace(&site.ns2, "NS2");
     let (object, events) = text.split_once("Events:\n").unwrap_or((&text, ""));
     let mut lines: Vec<String> = object.lines().map(words).collect();
     // How often and in which order is a matter of seconds.
@@ -147,7 +179,9 @@ fn once(line: &str) -> String {
 
 fn stable(word: &str) -> String {
     let only = |set: &str| word.chars().all(|c| set.contains(c));
-    let is_age = word.ends_with(['s', 'm', 'h']) && word.starts_with(|c: char| c.is_ascii_digit()) && only("0123456789smh");
+    let is_age = word.ends_with(['s', 'm', 'h'])
+        && word.starts_with(|c: char| c.is_ascii_digit())
+        && only("0123456789smh");
     let is_time = word.len() == 20 && word.ends_with('Z') && only("0123456789-:TZ");
     if is_age {
         return "AGE".to_owned();
@@ -163,7 +197,9 @@ fn stable(word: &str) -> String {
     }
     // A selector: `md-` and eight letters, alone or in a name.
     let selector = word.match_indices("md-").map(|(at, _)| at + 3).find(|at| {
-        let letters = word.get(*at..at + 8).is_some_and(|s| s.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let letters = word
+            .get(*at..at + 8)
+            .is_some_and(|s| s.bytes().all(|b| b.is_ascii_alphanumeric()));
         letters && !word[at + 8..].starts_with(|c: char| c.is_ascii_alphanumeric())
     });
     match selector {

@@ -15,7 +15,10 @@ const REVERSE_NAME: &str = "4.100.51.198.in-addr.arpa";
 #[test]
 fn a_message_sent_as_declared_passes_and_each_damage_is_seen() {
     let _reverse = ReverseZone::new();
-    let options = SiteOptions { more_zones: vec![REVERSE_ZONE.to_owned()], ..SiteOptions::default() };
+    let options = SiteOptions {
+        more_zones: vec![REVERSE_ZONE.to_owned()],
+        ..SiteOptions::default()
+    };
     let site = Site::with("judges", options);
     let operator = site.operator();
     apply(&site.manifest(DECLARED));
@@ -26,13 +29,22 @@ fn a_message_sent_as_declared_passes_and_each_damage_is_seen() {
     run(&judge("rspamd"), &["up"]);
     let message = signed(&site);
 
-    let sent = Sent { site: &site, message: &message, address: ADDRESS };
+    let sent = Sent {
+        site: &site,
+        message: &message,
+        address: ADDRESS,
+    };
     let verdict = sent.judged(ALL_PASS);
-    let mut algorithms: Vec<&str> = signatures(&verdict).map(|s| s["algorithm"].as_str().unwrap_or_default()).collect();
+    let mut algorithms: Vec<&str> = signatures(&verdict)
+        .map(|s| s["algorithm"].as_str().unwrap_or_default())
+        .collect();
     algorithms.sort_unstable();
     assert_eq!(algorithms, ["ed25519-sha256", "rsa-sha256"]);
     for signature in signatures(&verdict) {
-        assert_eq!((&signature["result"], &signature["domain"]), (&"pass".into(), &site.zone.as_str().into()));
+        assert_eq!(
+            (&signature["result"], &signature["domain"]),
+            (&"pass".into(), &site.zone.as_str().into())
+        );
     }
     assert_eq!(verdict["iprev"]["helo"], "pass");
     assert_eq!(verdict["iprev"]["helo_is_name"], true);
@@ -40,17 +52,37 @@ fn a_message_sent_as_declared_passes_and_each_damage_is_seen() {
     // Nobody mends while the operator is away. Each damage changes one verdict more.
     assert_eq!(operator.stop(), Some(0));
     let damaged = records(&site);
-    put(REVERSE_ZONE, REVERSE_NAME, "PTR", &[&format!("web.{}.", site.zone)]);
+    put(
+        REVERSE_ZONE,
+        REVERSE_NAME,
+        "PTR",
+        &[&format!("web.{}.", site.zone)],
+    );
     sent.judged(["pass", "pass", "pass", "fail"]);
-    site.by_hand(&format!("_dmarc.{}", site.zone), "TXT", &["\"v=DMARC1; p=refuse\""]);
+    site.by_hand(
+        &format!("_dmarc.{}", site.zone),
+        "TXT",
+        &["\"v=DMARC1; p=refuse\""],
+    );
     sent.judged(["pass", "pass", "permerror", "fail"]);
     site.by_hand(&format!("bounce.{}", site.zone), "TXT", &["\"v=spf1 -all\""]);
     sent.judged(["fail", "pass", "permerror", "fail"]);
     let selector = selector(&site, "rsa");
     let name = format!("{selector}._domainkey.{}", site.zone);
-    site.by_hand(&name, "TXT", &[&format!("\"v=DKIM1; k=rsa; p={}\" \"{}\"", &ANOTHER_KEY[..200], &ANOTHER_KEY[200..])]);
+    site.by_hand(
+        &name,
+        "TXT",
+        &[&format!(
+            "\"v=DKIM1; k=rsa; p={}\" \"{}\"",
+            &ANOTHER_KEY[..200],
+            &ANOTHER_KEY[200..]
+        )],
+    );
     let verdict = sent.judged(["fail", "fail", "permerror", "fail"]);
-    let bad: Vec<&Value> = signatures(&verdict).filter(|s| s["result"] != "pass").map(|s| &s["selector"]).collect();
+    let bad: Vec<&Value> = signatures(&verdict)
+        .filter(|s| s["result"] != "pass")
+        .map(|s| &s["selector"])
+        .collect();
     assert_eq!(bad, [&selector], "the other signature still holds");
 
     let _operator = site.operator();
@@ -61,7 +93,11 @@ fn a_message_sent_as_declared_passes_and_each_damage_is_seen() {
     sent.judged(ALL_PASS);
 
     // What somebody else sends in this name: neither the address nor a signature is right, and the policy counts.
-    let forged = Sent { site: &site, message: &unsigned(&site), address: "198.51.100.66" };
+    let forged = Sent {
+        site: &site,
+        message: &unsigned(&site),
+        address: "198.51.100.66",
+    };
     forged.judged(["fail", "none", "fail", "none"]);
 }
 
@@ -99,21 +135,38 @@ impl Sent<'_> {
         let zone = &self.site.zone;
         let (helo, author) = (format!("mail.{zone}"), format!("news@{zone}"));
         let return_path = format!("bounce-1@bounce.{zone}");
-        let sent = ["--ip", self.address, "--helo", &helo, "--from", &author, "--return-path", &return_path];
+        let sent = [
+            "--ip",
+            self.address,
+            "--helo",
+            &helo,
+            "--from",
+            &author,
+            "--return-path",
+            &return_path,
+        ];
         let ask = || {
             let output = pipe(&judge("verdict"), &sent, self.message);
-            let verdict: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+            let verdict: Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
             (output.status.code(), verdict)
         };
         let (code, verdict) = eventually(
             &format!("spf, dkim, dmarc, reverse are {expected:?}"),
             ask,
             |(_, v)| {
-                ["spf", "dkim", "dmarc", "reverse"].iter().zip(expected).all(|(check, word)| v[check] == word)
+                ["spf", "dkim", "dmarc", "reverse"]
+                    .iter()
+                    .zip(expected)
+                    .all(|(check, word)| v[check] == word)
                     && v["disagree"].as_array().is_some_and(Vec::is_empty)
             },
         );
-        assert_eq!(code, Some(i32::from(expected != ALL_PASS)), "the exit code says the same");
+        assert_eq!(
+            code,
+            Some(i32::from(expected != ALL_PASS)),
+            "the exit code says the same"
+        );
         verdict
     }
 }
@@ -146,7 +199,15 @@ fn signed(site: &Site) -> Vec<u8> {
     let path = std::env::temp_dir().join(format!("{}-{selector}.pem", site.name));
     std::fs::write(&path, pem).expect("the key can be written");
     let key = path.to_string_lossy().into_owned();
-    let arguments = ["--ed25519", "--selector", &selector, "--domain", &site.zone, "--key", &key];
+    let arguments = [
+        "--ed25519",
+        "--selector",
+        &selector,
+        "--domain",
+        &site.zone,
+        "--key",
+        &key,
+    ];
     let twice = successful(&judge("dkim-sign"), &arguments, &once);
     std::fs::remove_file(&path).expect("the key can be removed");
     twice
@@ -160,10 +221,29 @@ fn start_opendkim(site: &Site) -> String {
     world(&["image", "load", &path]);
     std::fs::remove_file(&image).expect("the archive can be removed");
     let manifest = include_str!("../judges/opendkim.yaml");
-    apply(&manifest.replace("THE-NAMESPACE", &site.namespace).replace("THE-SECRET", OUTPUT));
-    let pod = ["-n", &site.namespace, "wait", "--for=condition=Ready", "pod/judge-opendkim", "--timeout=90s"];
+    apply(
+        &manifest
+            .replace("THE-NAMESPACE", &site.namespace)
+            .replace("THE-SECRET", OUTPUT),
+    );
+    let pod = [
+        "-n",
+        &site.namespace,
+        "wait",
+        "--for=condition=Ready",
+        "pod/judge-opendkim",
+        "--timeout=90s",
+    ];
     kubectl(&pod);
-    kubectl(&["-n", &site.namespace, "get", "pod", "judge-opendkim", "-o", "jsonpath={.status.podIP}"])
+    kubectl(&[
+        "-n",
+        &site.namespace,
+        "get",
+        "pod",
+        "judge-opendkim",
+        "-o",
+        "jsonpath={.status.podIP}",
+    ])
 }
 
 #[track_caller]
@@ -175,7 +255,10 @@ fn successful(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 fn selector(site: &Site, key: &str) -> String {
     let keys = site.status().keys;
-    let key = keys.into_iter().find(|k| k.key == key).expect("a row for each key");
+    let key = keys
+        .into_iter()
+        .find(|k| k.key == key)
+        .expect("a row for each key");
     key.selector
 }
 
@@ -185,8 +268,10 @@ fn records(site: &Site) -> Vec<Vec<String>> {
     let key = format!("{}._domainkey.{zone}", selector(site, "rsa"));
     let servers = [site.ns1.clone(), site.ns2.clone()];
     let names = [format!("_dmarc.{zone}"), format!("bounce.{zone}"), key];
-    let mut all: Vec<Vec<String>> =
-        names.iter().flat_map(|name| servers.iter().map(|server| Dig::ask(server, name, "TXT"))).collect();
+    let mut all: Vec<Vec<String>> = names
+        .iter()
+        .flat_map(|name| servers.iter().map(|server| Dig::ask(server, name, "TXT")))
+        .collect();
     all.push(Dig::ask(&var("RESOLVER"), REVERSE_NAME, "PTR"));
     all
 }

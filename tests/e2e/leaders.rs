@@ -11,7 +11,16 @@ use crate::harness::{Dig, Operator, Site, USUAL, apply, eventually, kubectl};
 const LEASE: Duration = Duration::from_secs(6);
 
 fn lease(site: &Site) -> LeaseSpec {
-    let text = kubectl(&["-n", &site.system, "get", "lease", "maildomain", "-o", "json", "--ignore-not-found"]);
+    let text = kubectl(&[
+        "-n",
+        &site.system,
+        "get",
+        "lease",
+        "maildomain",
+        "-o",
+        "json",
+        "--ignore-not-found",
+    ]);
     if text.is_empty() {
         return LeaseSpec::default();
     }
@@ -41,7 +50,9 @@ fn variant(site: &Site, address: &str) -> String {
 fn wait_for_variant(site: &Site, address: &str) {
     let name = format!("mail.{}", site.zone);
     let told = || [&site.ns1, &site.ns2].map(|server| Dig::ask(server, &name, "A"));
-    eventually("the new address is published", told, |all| all.iter().all(|a| a == &[address]));
+    eventually("the new address is published", told, |all| {
+        all.iter().all(|a| a == &[address])
+    });
     site.wait_for("Ready", "True");
 }
 
@@ -49,7 +60,9 @@ fn wait_for_variant(site: &Site, address: &str) {
 fn turns(site: &Site) -> [Vec<String>; 2] {
     let requests = site.requests();
     let of = |lease: bool| {
-        let wrote = requests.iter().filter(|r| r.writes() && (r.resource == "leases") == lease);
+        let wrote = requests
+            .iter()
+            .filter(|r| r.writes() && (r.resource == "leases") == lease);
         let mut turns: Vec<String> = wrote.map(|r| r.replica.clone()).collect();
         turns.dedup();
         turns
@@ -65,7 +78,11 @@ fn two(name: &str) -> (Site, Operator, Operator) {
     let two = site.replica("two");
     apply(&site.usual());
     site.wait_for("Ready", "True");
-    assert_eq!(turns(&site), [["one"], ["one"]], "who does not lead writes nothing");
+    assert_eq!(
+        turns(&site),
+        [["one"], ["one"]],
+        "who does not lead writes nothing"
+    );
     (site, one, two)
 }
 
@@ -92,7 +109,10 @@ fn when_the_leader_is_killed_the_other_takes_over() {
     assert!(took < LEASE + Duration::from_secs(15), "{took:?}");
     let acquired = taken.acquire_time.expect("a lease says when it was taken").0;
     let waited = Duration::try_from(acquired.duration_since(renewed)).expect("later");
-    assert!(waited >= LEASE, "it waited {waited:?} only, a living leader might still have written");
+    assert!(
+        waited >= LEASE,
+        "it waited {waited:?} only, a living leader might still have written"
+    );
     wait_for_variant(&site, "203.0.113.5");
     assert!(two.is_running());
     assert_eq!(turns(&site), [["one", "two"], ["one", "two"]]);
@@ -108,7 +128,10 @@ fn a_leader_that_is_asked_to_stop_hands_over_at_once() {
     wait_for_leader(&site, "two");
     let took = asked.elapsed();
     eprintln!("ended {ended:?} and handed over {took:?} after SIGTERM");
-    assert!(took < LEASE, "{took:?}: the lease was given back, nobody need wait for its end");
+    assert!(
+        took < LEASE,
+        "{took:?}: the lease was given back, nobody need wait for its end"
+    );
     wait_for_variant(&site, "203.0.113.5");
     assert_eq!(turns(&site), [["one", "two"], ["one", "two"]]);
 }

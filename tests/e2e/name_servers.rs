@@ -87,13 +87,20 @@ fn a_stale_server_is_named_and_forgiven() {
     world(&["dns", "freeze", &site.zone]);
     apply(&site.manifest(&format!("{}  spf: {{all: Neutral}}\n", crate::harness::USUAL)));
     let of_server = |server: &str| text_at(server, &site.zone);
-    eventually("the primary has it", || of_server(&site.ns1), |t| t.ends_with("?all"));
+    eventually(
+        "the primary has it",
+        || of_server(&site.ns1),
+        |t| t.ends_with("?all"),
+    );
     site.wait_for("Verified", "False/Different");
     let message = site.message("Verified");
     assert!(message.contains(&site.ns2), "{message}");
     assert!(message.contains("~all"), "what it answers: {message}");
     assert!(message.contains("1 of 2 servers answer right"), "{message}");
-    assert!(site.condition("Published").starts_with("True/"), "nothing is wrong there");
+    assert!(
+        site.condition("Published").starts_with("True/"),
+        "nothing is wrong there"
+    );
     assert!(of_server(&site.ns2).ends_with("~all"), "it is stale indeed");
 
     world(&["dns", "thaw", &site.zone]);
@@ -132,12 +139,23 @@ fn when_all_are_silent_the_verdict_is_kept_and_then_unknown() {
     // Each verdict went from True by way of Stale to Unknown, and none was ever False.
     let told = format!("{seen:#?}");
     assert!(!told.contains("False/"), "{told}");
-    for (index, condition) in ["Verified", "SPFReady", "DKIMReady", "DMARCReady", "Ready"].iter().enumerate() {
+    for (index, condition) in ["Verified", "SPFReady", "DKIMReady", "DMARCReady", "Ready"]
+        .iter()
+        .enumerate()
+    {
         let kept = seen.iter().any(|row| row[index] == "True/Stale");
         assert!(kept, "{condition} was kept for a while: {told}");
     }
-    assert!(site.message("Verified").contains("does not answer"), "{}", site.message("Verified"));
-    assert_eq!(site.zone_at_provider(), published, "nothing is removed for not being seen");
+    assert!(
+        site.message("Verified").contains("does not answer"),
+        "{}",
+        site.message("Verified")
+    );
+    assert_eq!(
+        site.zone_at_provider(),
+        published,
+        "nothing is removed for not being seen"
+    );
 
     drop(silences);
     for condition in ["Verified", "DKIMReady", "Ready"] {

@@ -43,12 +43,18 @@ fn no_secret_is_ever_shown() {
         (200, "ProviderUnreadable"),
         (422, "ZoneMissing"),
     ] {
-        api.set(Behaviour { all: Some((status, json.clone())), writes: None });
+        api.set(Behaviour {
+            all: Some((status, json.clone())),
+            writes: None,
+        });
         look_again(&site);
         wait_for_reason(&site, reason, status);
         heard.listen(&site, &operator);
     }
-    api.set(Behaviour { all: None, writes: Some((422, json)) });
+    api.set(Behaviour {
+        all: None,
+        writes: Some((422, json)),
+    });
     look_again(&site);
     wait_for_reason(&site, "ChangeRefused", 422);
     heard.listen(&site, &operator);
@@ -69,7 +75,11 @@ fn no_secret_is_ever_shown() {
     site.by_hand(&site.zone, "TXT", &["\"v=spf1 -all\""]);
     let lost = site.key_secrets().pop().expect("there are key Secrets");
     kubectl(&["-n", &site.namespace, "delete", &lost]);
-    eventually("a new key takes its place", || site.key_secrets(), |now| now.len() == 2 && !now.contains(&lost));
+    eventually(
+        "a new key takes its place",
+        || site.key_secrets(),
+        |now| now.len() == 2 && !now.contains(&lost),
+    );
     site.wait_for("KeysReady", "True");
     site.wait_for("Verified", "True");
     heard.listen(&site, &operator);
@@ -98,14 +108,32 @@ impl Heard {
         let provider = format!("clusterdnsprovider/{}", site.provider);
         let claim = format!("maildomainclaim/{}", site.zone);
         for command in [
-            vec!["-n", tenant, "get", "maildomains,dkimsigners,events", "-o", "yaml", "--show-managed-fields"],
+            vec![
+                "-n",
+                tenant,
+                "get",
+                "maildomains,dkimsigners,events",
+                "-o",
+                "yaml",
+                "--show-managed-fields",
+            ],
             vec!["-n", tenant, "describe", "maildomains,dkimsigners"],
-            vec!["-n", system, "get", "recordledgers,leases,configmaps,events", "-o", "yaml", "--show-managed-fields"],
+            vec![
+                "-n",
+                system,
+                "get",
+                "recordledgers,leases,configmaps,events",
+                "-o",
+                "yaml",
+                "--show-managed-fields",
+            ],
             vec!["get", &provider, &claim, "-o", "yaml", "--ignore-not-found"],
         ] {
-            self.said.push((format!("kubectl {}", command.join(" ")), kubectl(&command)));
+            self.said
+                .push((format!("kubectl {}", command.join(" ")), kubectl(&command)));
         }
-        self.said.push(("the zone".to_owned(), site.zone_at_provider().join("\n")));
+        self.said
+            .push(("the zone".to_owned(), site.zone_at_provider().join("\n")));
         self.said.push(("/metrics".to_owned(), operator.page("metrics")));
         self.said.push(("the log".to_owned(), operator.log()));
         self.said.push(("the audit log".to_owned(), audit_log(site)));
@@ -129,16 +157,29 @@ impl Heard {
             "entries:",
             "/secrets/",
         ] {
-            assert!(all(word), "{word} was never said: this test looks in the wrong places");
+            assert!(
+                all(word),
+                "{word} was never said: this test looks in the wrong places"
+            );
         }
-        assert!(self.secrets.len() > 20, "only {} secrets are known", self.secrets.len());
+        assert!(
+            self.secrets.len() > 20,
+            "only {} secrets are known",
+            self.secrets.len()
+        );
         // A key as text, and as the octets of that text.
         let marks = ["PRIVATE KEY-----".to_owned(), octets("PRIVATE KEY-----")];
         for secret in self.secrets.iter().chain(&marks) {
             for (place, text) in &self.said {
                 if let Some(at) = text.find(secret.as_str()) {
                     let from = text[..at].rfind('\n').map_or(0, |end| end + 1);
-                    let line: String = text[from..].lines().next().unwrap_or_default().chars().take(600).collect();
+                    let line: String = text[from..]
+                        .lines()
+                        .next()
+                        .unwrap_or_default()
+                        .chars()
+                        .take(600)
+                        .collect();
                     panic!("{place} shows the secret {secret}:\n{line}");
                 }
             }
@@ -147,7 +188,10 @@ impl Heard {
 }
 
 fn octets(text: &str) -> String {
-    text.bytes().map(|octet| octet.to_string()).collect::<Vec<_>>().join(", ")
+    text.bytes()
+        .map(|octet| octet.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Pieces of each private key that stands in a Secret of the namespace: its lines but the first half, where an RSA key
@@ -155,7 +199,11 @@ fn octets(text: &str) -> String {
 fn private_keys(namespace: &str) -> Vec<String> {
     let text = kubectl(&["-n", namespace, "get", "secrets", "-o", "json"]);
     let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
-    let data = list["items"].as_array().into_iter().flatten().filter_map(|secret| secret["data"].as_object());
+    let data = list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|secret| secret["data"].as_object());
     let values = data.flat_map(|data| data.values()).filter_map(Value::as_str);
     values
         .filter_map(|value| String::from_utf8(STANDARD.decode(value).ok()?).ok())
@@ -165,7 +213,11 @@ fn private_keys(namespace: &str) -> Vec<String> {
             let secret = &lines[lines.len() / 2..];
             let encoded = STANDARD.encode(&pem);
             let middle = encoded.len() / 2;
-            let mut pieces: Vec<String> = secret.iter().map(|line| (*line).to_owned()).filter(|l| l.len() > 20).collect();
+            let mut pieces: Vec<String> = secret
+                .iter()
+                .map(|line| (*line).to_owned())
+                .filter(|l| l.len() > 20)
+                .collect();
             pieces.push(encoded[middle..middle + 40].to_owned());
             pieces
         })
@@ -199,7 +251,15 @@ fn wait_for_reason(site: &Site, reason: &str, status: u16) {
 /// Brings the next pass at once: after a failure the operator waits ever longer.
 fn look_again(site: &Site) {
     let label = format!("look=at-{}", site.requests().len());
-    kubectl(&["-n", &site.namespace, "label", "--overwrite", "maildomain", "mail", &label]);
+    kubectl(&[
+        "-n",
+        &site.namespace,
+        "label",
+        "--overwrite",
+        "maildomain",
+        "mail",
+        &label,
+    ]);
 }
 
 const IMPORTED: &str = "keys: [{name: framed, import: {selector: framed, secretRef: {name: imported, key: framed}}}, \
@@ -207,7 +267,11 @@ const IMPORTED: &str = "keys: [{name: framed, import: {selector: framed, secretR
 
 /// Two things that are no keys.
 fn import_garbage(site: &Site, canary: &str) {
-    imports(site, &format!("-----BEGIN PRIVATE KEY-----\n{canary}\n-----END PRIVATE KEY-----\n"), canary);
+    imports(
+        site,
+        &format!("-----BEGIN PRIVATE KEY-----\n{canary}\n-----END PRIVATE KEY-----\n"),
+        canary,
+    );
 }
 
 /// Two keys.

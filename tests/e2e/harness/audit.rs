@@ -52,8 +52,11 @@ impl Site {
             .map(|event| {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let object = &event["objectRef"];
-                let credential = text(&event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0]);
-                let replica = credentials.iter().find(|(id, _)| credential == format!("JTI={id}"));
+                let credential =
+                    text(&event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0]);
+                let replica = credentials
+                    .iter()
+                    .find(|(id, _)| credential == format!("JTI={id}"));
                 Request {
                     at: text(&event["requestReceivedTimestamp"]),
                     verb: text(&event["verb"]),
@@ -86,7 +89,11 @@ impl Site {
     #[track_caller]
     pub fn wait_for_passes(&self, more: usize) {
         let before = self.passes();
-        eventually("the operator looks again", || self.passes(), |now| *now > before + more);
+        eventually(
+            "the operator looks again",
+            || self.passes(),
+            |now| *now > before + more,
+        );
     }
 
     /// The id of each replica's token, and the replica.

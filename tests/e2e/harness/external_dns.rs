@@ -13,7 +13,9 @@ impl ExternalDns {
         let mut command = vec!["externaldns", "start", name, "--namespace", namespace];
         command.extend(arguments);
         world(&command);
-        Self { name: name.to_owned() }
+        Self {
+            name: name.to_owned(),
+        }
     }
 }
 

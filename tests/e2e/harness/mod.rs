@@ -72,7 +72,13 @@ pub fn definitions() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
     INSTALLED.call_once(|| {
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", directory]);
-        kubectl(&["wait", "--for=condition=Established", "-f", directory, "--timeout=60s"]);
+        kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "-f",
+            directory,
+            "--timeout=60s",
+        ]);
     });
 }
 

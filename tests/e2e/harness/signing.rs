@@ -24,7 +24,16 @@ impl Site {
 
     /// The files of a Secret of the tenant; `None` while there is none.
     pub fn secret(&self, name: &str) -> Option<BTreeMap<String, String>> {
-        let text = kubectl(&["-n", &self.namespace, "get", "secret", name, "-o", "json", "--ignore-not-found"]);
+        let text = kubectl(&[
+            "-n",
+            &self.namespace,
+            "get",
+            "secret",
+            name,
+            "-o",
+            "json",
+            "--ignore-not-found",
+        ]);
         (!text.is_empty()).then(|| files(&serde_json::from_str(&text).expect("kubectl prints JSON")))
     }
 
@@ -36,7 +45,10 @@ impl Site {
         let secrets = list["items"].as_array().into_iter().flatten();
         let keys = secrets.filter_map(|secret| {
             let selector = secret["metadata"]["annotations"]["maildomain.dev/selector"].as_str()?;
-            Some((selector.to_owned(), record_text(files(secret).get("private.pem")?)))
+            Some((
+                selector.to_owned(),
+                record_text(files(secret).get("private.pem")?),
+            ))
         });
         keys.collect()
     }
@@ -55,7 +67,11 @@ impl Site {
             let name = format!("{}._domainkey.{}", text("selector"), text("domain"));
             let public = record_text(&files[text("file")]);
             for server in [&self.ns1, &self.ns2] {
-                assert_eq!(text_at(server, &name), public, "the MTA may sign with {name}, asked at {server}");
+                assert_eq!(
+                    text_at(server, &name),
+                    public,
+                    "the MTA may sign with {name}, asked at {server}"
+                );
             }
             selectors.push(text("selector").to_owned());
         }
@@ -74,5 +90,8 @@ fn files(secret: &Value) -> BTreeMap<String, String> {
 }
 
 fn record_text(pem: &str) -> String {
-    PrivateKey::from_pem(pem).expect("a private key").public().record_text()
+    PrivateKey::from_pem(pem)
+        .expect("a private key")
+        .public()
+        .record_text()
 }

@@ -160,7 +160,12 @@ impl Site {
         let watch = format!("watchNamespaces={{{}}}", self.watched.join(","));
         let (action, options) = arguments.split_first().expect("helm needs a command");
         let mut command = vec![*action, &self.name, chart, "-n", &self.system];
-        command.extend(["--set", "crds.enabled=false", "--set", "fullnameOverride=maildomain"]);
+        command.extend([
+            "--set",
+            "crds.enabled=false",
+            "--set",
+            "fullnameOverride=maildomain",
+        ]);
         command.extend(["--set", &watch]);
         command.extend(options);
         run("helm", &command);
@@ -190,7 +195,11 @@ impl Site {
         files
             .filter(|path| path.extension().is_some_and(|e| e == "kubeconfig"))
             .map(|path| {
-                let identity = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let identity = path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 (identity, std::fs::read_to_string(path).unwrap_or_default())
             })
             .collect()
@@ -199,7 +208,8 @@ impl Site {
     /// What makes the token of each replica one.
     pub fn tokens(&self) -> Vec<String> {
         let tokens = self.kubeconfigs().into_iter().map(|(_, config)| {
-            let config: serde_json::Value = serde_json::from_str(&config).expect("a kubeconfig of ours is JSON");
+            let config: serde_json::Value =
+                serde_json::from_str(&config).expect("a kubeconfig of ours is JSON");
             let token = config["users"][0]["user"]["token"].as_str().unwrap_or_default();
             token.rsplit('.').next().unwrap_or_default().to_owned()
         });
@@ -209,8 +219,12 @@ impl Site {
     /// What each replica logged, by file.
     fn logs(&self) -> Vec<(PathBuf, String)> {
         let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let files = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "log"));
-        files.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap_or_default())).collect()
+        let files = files
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "log"));
+        files
+            .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap_or_default()))
+            .collect()
     }
 
     /// Writes the provider object as the options say.
@@ -272,7 +286,13 @@ impl Site {
         if !kubeconfig.exists() {
             self.write_kubeconfig(&kubeconfig);
         }
-        Operator::start(&self.directory, &self.system, &self.watched.join(","), identity, self.log)
+        Operator::start(
+            &self.directory,
+            &self.system,
+            &self.watched.join(","),
+            identity,
+            self.log,
+        )
     }
 
     /// Starts an ExternalDNS that watches the operator's namespace, with `arguments` of `world externaldns start`.
@@ -389,7 +409,15 @@ impl Site {
 
     /// What the operator remembers of the domain.
     pub fn ledger(&self) -> RecordLedgerSpec {
-        let text = kubectl(&["-n", &self.system, "get", "recordledger", &self.zone, "-o", "json"]);
+        let text = kubectl(&[
+            "-n",
+            &self.system,
+            "get",
+            "recordledger",
+            &self.zone,
+            "-o",
+            "json",
+        ]);
         let ledger: RecordLedger = serde_json::from_str(&text).expect("kubectl prints a RecordLedger");
         ledger.spec
     }
