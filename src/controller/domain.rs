@@ -28,7 +28,8 @@ pub async fn reconcile(object: Arc<MailDomain>, ctx: Arc<Context>) -> Result<Act
     let label = result.as_ref().map_or_else(Error::category, |_| "ok");
     ctx.metrics
         .reconciled("MailDomain", label, began.elapsed().as_secs_f64());
-    if result.is_ok() {
+    // One that is gone was forgotten.
+    if result.is_ok() && object.metadata.deletion_timestamp.is_none() {
         ctx.remember(&object, |memory| memory.failures = 0);
     }
     result

@@ -240,7 +240,7 @@ pub(super) fn all(
 /// The verdicts that rest on what was seen alone.
 fn parts(account: &Account<'_>, rows: &[RecordStatus]) -> Vec<(&'static str, Verdict)> {
     let gate = |of, fine| gate(account, of, fine);
-    let hosts = "hosts resolve as declared, forward and reverse agree";
+    let hosts = "hosts resolve as declared, and so do the reverse names that are published here";
     let mut verdicts = vec![
         ("Accepted", accepted(account)),
         ("KeysReady", keys(account)),

@@ -149,7 +149,8 @@ fn upgrade_uninstall_and_install_again_change_nothing_in_dns() {
     }
 
     install(&site, &[]);
-    let leads = eventually("a pod leads", || leader(&site), |now| !now.is_empty());
+    let pods_again: Vec<String> = pods(&site).into_iter().map(|pod| pod.name).collect();
+    let leads = eventually("a pod leads", || leader(&site), |now| pods_again.contains(now));
     wait_for_its_passes(&site, &leads);
     assert!(site.condition("Ready").starts_with("True/"));
     assert_eq!(facts(&site), before, "it goes on where it was");
@@ -371,7 +372,7 @@ fn restrict(site: &Site) {
 struct Pod {
     name: String,
     address: String,
-    uid: i64,
+    uid: String,
 }
 
 /// The pods that run and are not on their way out.
@@ -382,11 +383,11 @@ fn pods(site: &Site) -> Vec<Pod> {
     let pods = list["items"].as_array().into_iter().flatten();
     pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
         .map(|pod| {
-            let container = &pod["status"]["containerStatuses"][0];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             Pod {
-                name: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-                address: pod["status"]["podIP"].as_str().unwrap_or_default().to_owned(),
-                uid: container["user"]["linux"]["uid"].as_i64().unwrap_or(-1),
+                name: text(&pod["metadata"]["name"]),
+                address: text(&pod["status"]["podIP"]),
+                uid: text(&pod["metadata"]["uid"]),
             }
         })
         .collect()
@@ -394,7 +395,22 @@ fn pods(site: &Site) -> Vec<Pod> {
 
 /// Not root, nothing to write to, no shell. That the program itself can be run there shows that the rest means something.
 fn is_confined(site: &Site, pod: &Pod) {
-    assert_eq!(pod.uid, 65532, "the kubelet says who runs in {}", pod.name);
+    let status = process(pod);
+    for line in [
+        "Uid: 65532 65532 65532 65532",
+        "Gid: 65532 65532 65532 65532",
+        "CapPrm: 0000000000000000",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+    ] {
+        assert!(
+            status.iter().any(|said| said == line),
+            "{}: not {line} but {status:#?}",
+            pod.name
+        );
+    }
     let exec = |command: &[&str]| {
         let arguments = [&["-n", &site.system, "exec", &pod.name, "--"], command].concat();
         let output = pipe("kubectl", &arguments, b"");
@@ -411,6 +427,24 @@ fn is_confined(site: &Site, pod: &Pod) {
     }
     let (ok, said) = exec(&["/maildomain", "crd", "--out", "/"]);
     assert!(!ok && said.contains("Read-only file system"), "{said}");
+}
+
+/// What the kernel says of the operator's process in a pod.
+fn process(pod: &Pod) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc")
+        .expect("processes can be listed")
+        .flatten();
+    let read = |entry: &std::fs::DirEntry, file: &str| {
+        std::fs::read_to_string(entry.path().join(file)).unwrap_or_default()
+    };
+    let mut found = processes.filter(|entry| {
+        read(entry, "cgroup").contains(&pod.uid) && read(entry, "comm").trim() == "maildomain"
+    });
+    let process = found
+        .next()
+        .unwrap_or_else(|| panic!("no process belongs to {pod:?}"));
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    read(&process, "status").lines().map(words).collect()
 }
 
 /// The pod that holds the lease; empty while none does.
@@ -437,13 +471,12 @@ fn may(site: &Site, verb: &str, resource: &str, namespace: &str) -> bool {
         &["--as", &user, "auth", "can-i", verb, resource, "-n", namespace],
         b"",
     );
-    let said = said(&output);
-    let word = said.lines().last().unwrap_or_default();
-    assert!(
-        ["yes", "no"].iter().any(|answer| word.starts_with(answer)),
-        "kubectl auth can-i: {said}"
-    );
-    word.starts_with("yes")
+    let answer = String::from_utf8_lossy(&output.stdout);
+    match answer.split_whitespace().next() {
+        Some("yes") => true,
+        Some("no") => false,
+        _ => panic!("kubectl auth can-i: {}", said(&output)),
+    }
 }
 
 /// Everything that must outlive pods, roles and releases.

@@ -169,12 +169,18 @@ fn words(line: &str) -> String {
         .collect()
 }
 
-/// An event without how often it was seen.
+/// An event without how often it was seen, its columns as wide as what is in them.
 fn once(line: &str) -> String {
-    match (line.find("AGE (x"), line.find("over AGE)")) {
+    let line = match (line.find("AGE (x"), line.find("over AGE)")) {
         (Some(from), Some(to)) => format!("{}AGE{}", &line[..from], &line[to + "over AGE)".len()..]),
         _ => line.to_owned(),
-    }
+    };
+    let columns: Vec<&str> = line
+        .split("  ")
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+        .collect();
+    format!("  {}", columns.join("  "))
 }
 
 fn stable(word: &str) -> String {
