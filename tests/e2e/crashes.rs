@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::harness::{OUTPUT, Site, SiteOptions, USUAL, apply, eventually, kubectl, text_at};
+use crate::harness::{OUTPUT, Site, SiteOptions, USUAL, apply, eventually, kubectl, text_at, world};
 use maildomain::key::PrivateKey;
 
 /// Numbers that look like chance and are the same in every run with the same `MAILDOMAIN_E2E_SEED`.
@@ -323,8 +323,9 @@ fn a_key_secret_deleted_by_hand_leads_to_a_new_selector() {
     await_output(&site, "both keys are in the output", None, |s| s.len() == 2);
     site.wait_for("Ready", "True");
     let (lost, kept) = (selector_of(&site, "rsa"), selector_of(&site, "ed"));
-    kubectl(&["-n", &site.namespace, "delete", "secret", &format!("mail-{lost}")]);
-    another_key_follows(&site, &lost, &kept);
+    another_key_follows(&site, &lost, &kept, || {
+        kubectl(&["-n", &site.namespace, "delete", "secret", &format!("mail-{lost}")]);
+    });
     assert!(
         site.secret(&format!("mail-{lost}")).is_none(),
         "another key under the old name would be a lie"
@@ -341,9 +342,10 @@ fn a_key_secret_replaced_by_a_foreign_one_leads_to_a_new_selector() {
     let name = format!("mail-{lost}");
     let foreign = pem();
     // With our own label and annotation: whoever restores a wrong backup writes those, too.
-    kubectl(&["-n", &site.namespace, "delete", "secret", &name]);
-    apply(&secret(&site, &name, &lost, &foreign));
-    another_key_follows(&site, &lost, &kept);
+    another_key_follows(&site, &lost, &kept, || {
+        kubectl(&["-n", &site.namespace, "delete", "secret", &name]);
+        apply(&secret(&site, &name, &lost, &foreign));
+    });
     assert_eq!(
         site.secret(&name).map(|files| files["private.pem"].clone()),
         Some(foreign),
@@ -351,9 +353,26 @@ fn a_key_secret_replaced_by_a_foreign_one_leads_to_a_new_selector() {
     );
 }
 
+/// The second name server stays behind meanwhile: until it has the new key, nobody may sign with that.
 #[track_caller]
-fn another_key_follows(site: &Site, lost: &str, kept: &str) {
+fn another_key_follows(site: &Site, lost: &str, kept: &str, damage: impl FnOnce()) {
     let old_name = format!("{lost}._domainkey.{}", site.zone);
+    world(&["dns", "freeze", &site.zone]);
+    damage();
+    let is_new = |selector: &String| selector != lost && selector != kept;
+    let new_key = || {
+        let published = published_keys(site).into_keys().find(is_new);
+        (published, site.signing_selectors(), site.passes())
+    };
+    let (_, _, passes) = eventually("the new key is published", new_key, |(new, _, _)| new.is_some());
+    eventually("the operator looks again", new_key, |(_, signing, now)| {
+        assert!(
+            signing.contains(&kept.to_owned()) && !signing.iter().any(is_new),
+            "{signing:?}"
+        );
+        *now > passes + 3
+    });
+    world(&["dns", "thaw", &site.zone]);
     let selectors = await_output(site, "another key is in the output", Some(kept), |s| {
         s.len() == 2 && !s.iter().any(|selector| selector == lost)
     });

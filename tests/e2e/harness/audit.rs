@@ -80,7 +80,7 @@ impl Site {
     }
 
     /// How often the operators have begun to look after the MailDomain.
-    fn passes(&self) -> usize {
+    pub fn passes(&self) -> usize {
         let begins = |r: &Request| r.resource == "namespaces" && r.name == self.namespace;
         self.requests().iter().filter(|r| begins(r)).count()
     }
