@@ -52,6 +52,19 @@ impl Cidr {
         self.length
     }
 
+    /// Every address of the range, in order.
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        let bits = u32::from(width(self.address) - self.length);
+        // A range of all IPv6 addresses has one more than can be counted.
+        let last = 1_u128.checked_shl(bits).unwrap_or(0).wrapping_sub(1);
+        (0..=last).map(move |offset| match self.address {
+            IpAddr::V4(first) => {
+                IpAddr::from((u32::from(first) | u32::try_from(offset).unwrap_or(u32::MAX)).to_be_bytes())
+            }
+            IpAddr::V6(first) => IpAddr::from((u128::from(first) | offset).to_be_bytes()),
+        })
+    }
+
     /// Whether the range is a single address.
     pub fn is_host(self) -> bool {
         self.length == width(self.address)
@@ -136,6 +149,21 @@ mod tests {
                 .contains("::1".parse().unwrap())
         );
         assert_eq!("2001:db8::4".parse::<Cidr>().unwrap().to_string(), "2001:db8::4");
+    }
+
+    #[test]
+    fn the_addresses_of_a_range_are_counted_from_its_first() {
+        let all = |text: &str| -> Vec<String> {
+            let range: Cidr = text.parse().unwrap();
+            range.addresses().take(3).map(|a| a.to_string()).collect()
+        };
+        assert_eq!(all("203.0.113.16/31"), ["203.0.113.16", "203.0.113.17"]);
+        assert_eq!(all("203.0.113.16"), ["203.0.113.16"]);
+        assert_eq!(all("0.0.0.0/0"), ["0.0.0.0", "0.0.0.1", "0.0.0.2"]);
+        assert_eq!(all("2001:db8::4"), ["2001:db8::4"]);
+        assert_eq!(all("::/0"), ["::", "::1", "::2"]);
+        let last = "203.0.113.0/24".parse::<Cidr>().unwrap().addresses().last();
+        assert_eq!(last, Some("203.0.113.255".parse().unwrap()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::hosts::{addresses, cannot_look, list};
 use super::{Check, Declaration, Evidence, Protocol, Purpose, Wanted};
 use crate::api::{HostPurpose, Reverse, Severity};
+use crate::cidr::Cidr;
 use crate::finding::{Finding, Gate};
 use crate::intent::{Host, Intent};
 use crate::lookup::{Facts, Failure};
@@ -19,7 +20,7 @@ use crate::record::{RecordType, Value};
 pub const PROTOCOL: Protocol = Protocol {
     name: "PTR",
     desired,
-    checks: &[FORWARD_CONFIRMED, HELO_IDENTITY],
+    checks: &[FORWARD_CONFIRMED, EGRESS_CONFIRMED, HELO_IDENTITY],
 };
 
 const FORWARD_CONFIRMED: Check = Check {
@@ -27,6 +28,13 @@ const FORWARD_CONFIRMED: Check = Check {
     title: "The reverse name of each sending address leads back to it",
     gate: Gate::Hosts,
     run: forward_confirmed,
+};
+
+const EGRESS_CONFIRMED: Check = Check {
+    id: "ptr-egress-confirmed",
+    title: "The reverse names of egress ranges lead back to their addresses",
+    gate: Gate::Nothing,
+    run: egress_confirmed,
 };
 
 const HELO_IDENTITY: Check = Check {
@@ -38,6 +46,9 @@ const HELO_IDENTITY: Check = Check {
 
 /// Reverse names of one address that are looked at (RFC 7208 section 4.6.4 has the same bound).
 const MAX_NAMES: usize = 10;
+
+/// Addresses of one egress range that are looked at; of a larger one the first stand for all.
+const MAX_OF_RANGE: usize = 16;
 
 /// Ends of names that mean something inside a cluster or a site only.
 const INTERNAL: &[&str] = &["local", "internal", "localhost", "lan", "home.arpa"];
@@ -127,6 +138,46 @@ fn reverse_problem(facts: &Facts, host: &Host, address: IpAddr, ours: bool) -> O
         }
         Ok(true) => None,
     }
+}
+
+/// The addresses of a NAT gateway or a pool, whose hosts nobody declares: any name will do that leads back. It is the
+/// address owner's to set, so it holds nothing.
+fn egress_confirmed(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let senders = evidence.declaration.intent.senders.iter();
+    let ranges = senders.flat_map(|sender| sender.egress.iter().map(move |range| (sender, *range)));
+    ranges
+        .filter_map(|(sender, range)| {
+            let (severity, name, problem) = egress_problem(evidence.facts, range)?;
+            let message = format!("Egress {range} of sender {}: {problem}", sender.name);
+            Some(EGRESS_CONFIRMED.finding(severity, name, message))
+        })
+        .collect()
+}
+
+fn egress_problem(facts: &Facts, range: Cidr) -> Option<(Severity, Name, String)> {
+    let addresses: Vec<IpAddr> = range.addresses().take(MAX_OF_RANGE).collect();
+    let leads_back = |address: IpAddr| confirmed(facts, &reverse_names(facts, address)?, address);
+    let answers: Vec<(IpAddr, Result<bool, Failure>)> = addresses
+        .iter()
+        .map(|address| (*address, leads_back(*address)))
+        .collect();
+    let mut bad = answers.iter().filter(|(_, answer)| *answer == Ok(false));
+    if let Some((first, _)) = bad.next() {
+        let problem = format!(
+            "{} of the {} addresses looked at have no reverse name that leads back to them, the first is {first}; large \
+             receivers refuse their mail. Only the owner of the addresses (provider, ISP) can set it: ask for a PTR for \
+             each, to a name that has the address.",
+            bad.count() + 1,
+            addresses.len(),
+        );
+        return Some((Severity::Warn, Name::reverse(*first), problem));
+    }
+    let (address, failure) = answers
+        .into_iter()
+        .find_map(|(address, answer)| Some((address, answer.err()?)))?;
+    let name = Name::reverse(address);
+    let problem = cannot_look(&name, failure);
+    Some((Severity::Unknown, name, problem))
 }
 
 fn reverse_names(facts: &Facts, address: IpAddr) -> Result<Vec<Name>, Failure> {
@@ -304,6 +355,35 @@ mod tests {
             scene.message(&[FORWARD_CONFIRMED], "ptr-forward-confirmed"),
             "198.41.0.9 has no reverse name, so large receivers refuse its mail. Only the owner of the address \
              (provider, ISP) can set it: ask for `9.0.41.198.in-addr.arpa. PTR mta.platform.net.`"
+        );
+    }
+
+    #[test]
+    fn an_egress_range_is_looked_at_whole_and_said_once() {
+        let names = |bad: &str| -> String {
+            let lines = (16..24).filter(|n| !bad.contains(&n.to_string()));
+            let lines = lines.map(|n| {
+                format!("{n}.0.41.198.in-addr.arpa PTR out{n}.nat.net\nout{n}.nat.net A 198.41.0.{n}")
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let scene = |zone: &str| {
+            Scene::of("example.com")
+                .with("senders", json!([{ "name": "a", "egress": ["198.41.0.16/29"] }]))
+                .zone(zone)
+        };
+        assert!(scene(&names("")).findings(&[EGRESS_CONFIRMED]).is_empty());
+        let lame = format!("{}\n17.0.41.198.in-addr.arpa SERVFAIL", names("17"));
+        assert_eq!(
+            scene(&lame).findings(&[EGRESS_CONFIRMED]),
+            ["Unknown ptr-egress-confirmed"]
+        );
+        let message = scene(&names("17 19")).message(&[EGRESS_CONFIRMED], "ptr-egress-confirmed");
+        assert_eq!(
+            message,
+            "Egress 198.41.0.16/29 of sender a: 2 of the 8 addresses looked at have no reverse name that leads back to \
+             them, the first is 198.41.0.17; large receivers refuse their mail. Only the owner of the addresses \
+             (provider, ISP) can set it: ask for a PTR for each, to a name that has the address."
         );
     }
 
