@@ -104,6 +104,17 @@ impl PublicKey {
         format!("v=DKIM1; k={k}; p={}", self.p_value())
     }
 
+    /// Reads a text that [`Self::record_text`] made.
+    pub fn read_record(text: &str) -> Option<Self> {
+        let (k, p_value) = text.strip_prefix("v=DKIM1; k=")?.split_once("; p=")?;
+        let algorithm = match k {
+            "rsa" => KeyAlgorithm::RSA,
+            "ed25519" => KeyAlgorithm::Ed25519,
+            _ => return None,
+        };
+        Self::parse(algorithm, p_value).ok()
+    }
+
     /// Reads what stands after `p=`, strictly.
     pub fn parse(algorithm: KeyAlgorithm, p_value: &str) -> Result<Self, KeyError> {
         let octets = STANDARD.decode(p_value).map_err(|_| KeyError::Base64)?;
@@ -296,6 +307,8 @@ mod tests {
             "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
         );
         assert_eq!(PrivateKey::from_pem(key.pem()).unwrap().public(), key.public());
+        let read = PublicKey::read_record(&key.public().record_text());
+        assert_eq!(read.as_ref(), Some(key.public()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{KeyLife, KeyStage, KeyStatus};
+use crate::api::{KeyLife, KeyStage, KeyStatus, Predecessor};
 use crate::intent::{Intent, Key, KeyAlgorithm, KeySource, Sender};
 use crate::key::PublicKey;
 use crate::name::Selector;
@@ -54,6 +54,16 @@ pub enum Origin {
     Delegated(crate::name::Name),
 }
 
+impl Origin {
+    /// Whether the private half can be in a signer's output.
+    pub fn is_signed_with(&self) -> bool {
+        match self {
+            Self::Own { .. } | Self::Imported { .. } => true,
+            Self::Public(_) | Self::Delegated(_) => false,
+        }
+    }
+}
+
 /// The identity of a MailDomain as far as keys are concerned.
 #[derive(Debug, Clone, Copy)]
 pub struct Owner<'a> {
@@ -84,8 +94,26 @@ pub fn slots(
         .filter(|(id, _)| !slots.iter().any(|slot| &slot.id == *id))
     {
         life.proven = None;
+        life.predecessor = None;
     }
     (slots, lives)
+}
+
+/// The proven keys that present ones are to replace: mail is signed with them, so their records stand.
+pub fn predecessors(slots: &[Slot], lives: &BTreeMap<String, KeyLife>) -> Vec<SigningKey> {
+    let former = |slot: &Slot| {
+        let Predecessor { selector, record } = lives.get(&slot.id)?.predecessor.as_ref()?;
+        let selector = Selector::parse(selector).ok()?;
+        // What is declared under the selector now counts.
+        let free = !slots.iter().any(|other| other.selector == selector);
+        free.then_some(SigningKey {
+            sender: slot.sender.clone(),
+            name: slot.name.clone(),
+            selector,
+            record: KeyRecord::Public(PublicKey::read_record(record)?),
+        })
+    };
+    slots.iter().filter_map(former).collect()
 }
 
 /// The lives as the status tells them, for when somebody deleted the ledger. A Secret that is not there any more, or
@@ -111,6 +139,25 @@ pub fn found(life: &mut KeyLife, public: &PublicKey) {
     }
     life.secret_seen = true;
     life.fingerprint = Some(fingerprint);
+    life.record = Some(public.record_text());
+}
+
+/// Ends the present key of a life. A proven one goes on until its successor is proven.
+fn end(life: &mut KeyLife) {
+    let selector = life.selector.take();
+    if let (Some(selector), Some(record), Some(_)) = (&selector, &life.record, &life.proven) {
+        life.predecessor = Some(Predecessor {
+            selector: selector.clone(),
+            record: record.clone(),
+        });
+    }
+    *life = KeyLife {
+        counter: life.counter,
+        used_selectors: std::mem::take(&mut life.used_selectors),
+        predecessor: life.predecessor.take(),
+        ..KeyLife::default()
+    };
+    life.used_selectors.extend(selector);
 }
 
 fn slot(
@@ -158,22 +205,25 @@ fn slot(
     };
     if life.selector.as_deref() != Some(selector.as_str()) {
         // Another selector is another key: nothing of the old one's proof holds for it.
-        life.used_selectors
-            .extend(life.selector.replace(selector.to_string()));
-        life.fingerprint = None;
-        life.proven = None;
-        life.secret_seen = false;
+        if life.selector.is_some() {
+            end(life);
+        }
+        life.selector = Some(selector.to_string());
+        life.predecessor = life
+            .predecessor
+            .take()
+            .filter(|p| p.selector != selector.as_str());
     }
     // A proof is about one key; which one a vendor has is not known here.
-    let known = match &origin {
-        Origin::Public(key) => Some(key.fingerprint()),
-        Origin::Own { .. } | Origin::Imported { .. } => life.fingerprint.clone(),
-        Origin::Delegated(_) => None,
+    let (fingerprint, record) = match &origin {
+        Origin::Public(key) => (Some(key.fingerprint()), Some(key.record_text())),
+        Origin::Own { .. } | Origin::Imported { .. } => (life.fingerprint.clone(), life.record.clone()),
+        Origin::Delegated(_) => (None, None),
     };
-    if known != life.fingerprint {
-        life.fingerprint = known;
+    if fingerprint != life.fingerprint {
         life.proven = None;
     }
+    (life.fingerprint, life.record) = (fingerprint, record);
     Some(Slot {
         id,
         sender: sender.name.clone(),
@@ -217,13 +267,8 @@ fn assigned(
 
 /// Marks the key of a slot as lost: the next pass takes a new selector.
 pub fn lose(life: &mut KeyLife) {
-    life.used_selectors.extend(life.selector.take());
+    end(life);
     life.counter += 1;
-    *life = KeyLife {
-        counter: life.counter,
-        used_selectors: std::mem::take(&mut life.used_selectors),
-        ..KeyLife::default()
-    };
 }
 
 /// The Secret of a selector. Within the 253 characters of an object's name.
@@ -316,6 +361,56 @@ mod tests {
         assert!(lives["mta/rsa"].proven.is_none() && !lives["mta/rsa"].secret_seen);
     }
 
+    fn ed25519(octet: u8) -> PublicKey {
+        let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [octet; 32]);
+        PublicKey::parse(KeyAlgorithm::Ed25519, &value).unwrap()
+    }
+
+    #[test]
+    fn a_proven_key_that_is_lost_signs_until_its_successor_can() {
+        let (first, mut lives) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        found(lives.get_mut("mta/rsa").unwrap(), &ed25519(1));
+        let mut unproven = lives.clone();
+        lose(unproven.get_mut("mta/rsa").unwrap());
+        assert!(predecessors(&first, &unproven).is_empty(), "nobody signs with it");
+
+        lives.get_mut("mta/rsa").unwrap().proven = Some(Time(Timestamp::UNIX_EPOCH));
+        // The second loss hits a key that nobody signs with: the first one goes on.
+        for _ in 0..2 {
+            lose(lives.get_mut("mta/rsa").unwrap());
+            let (slots, next) = slots(&intent(), OWNER, &lives, &free);
+            let [former] = &predecessors(&slots, &next)[..] else {
+                panic!("one predecessor: {next:?}")
+            };
+            assert_eq!(former.selector, first[0].selector);
+            assert_eq!(former.record, KeyRecord::Public(ed25519(1)));
+            assert_ne!(slots[0].selector, first[0].selector);
+            lives = next;
+        }
+        let mut without = intent();
+        without.senders.clear();
+        let (_, lives) = slots(&without, OWNER, &lives, &free);
+        assert!(lives["mta/rsa"].predecessor.is_none(), "nobody declares it");
+    }
+
+    #[test]
+    fn another_selector_of_a_proven_key_takes_over_when_it_is_proven() {
+        let imported = |selector: &str| {
+            let key = serde_json::json!({"name": "k", "import": {"selector": selector, "secretRef": {"name": selector, "key": "k"}}});
+            let spec = serde_json::json!({"domain": "example.com", "senders": [{"name": "mta", "dkim": {"keys": [key]}}]});
+            crate::intent::parse(&serde_json::from_value(spec).unwrap()).unwrap()
+        };
+        let (_, mut lives) = slots(&imported("a"), OWNER, &BTreeMap::new(), &free);
+        let life = lives.get_mut("mta/k").unwrap();
+        found(life, &ed25519(1));
+        life.proven = Some(Time(Timestamp::UNIX_EPOCH));
+        let (b, lives) = slots(&imported("b"), OWNER, &lives, &free);
+        assert_eq!(predecessors(&b, &lives)[0].selector.as_str(), "a");
+        assert!(lives["mta/k"].proven.is_none());
+        let (a, lives) = slots(&imported("a"), OWNER, &lives, &free);
+        assert!(predecessors(&a, &lives).is_empty(), "it is the present one again");
+    }
+
     #[test]
     fn a_key_that_was_not_declared_for_a_while_is_not_proven() {
         let (_, mut lives) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
@@ -334,16 +429,12 @@ mod tests {
 
     #[test]
     fn another_key_under_the_same_selector_is_not_proven() {
-        let key = |octet| {
-            let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [octet; 32]);
-            PublicKey::parse(KeyAlgorithm::Ed25519, &value).unwrap()
-        };
         let mut life = KeyLife::default();
-        found(&mut life, &key(1));
+        found(&mut life, &ed25519(1));
         life.proven = Some(Time(Timestamp::UNIX_EPOCH));
-        found(&mut life, &key(1));
+        found(&mut life, &ed25519(1));
         assert!(life.proven.is_some() && life.secret_seen);
-        found(&mut life, &key(2));
+        found(&mut life, &ed25519(2));
         assert!(life.proven.is_none());
     }
 

@@ -5,6 +5,7 @@
 //! *we* have seen it unchanged for its whole duration on our monotonic clock, whatever its timestamps say; a leader
 //! that could not renew within the deadline stops at once, before another may take over.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,6 +24,41 @@ pub struct Candidate {
     identity: String,
     times: LeaderElection,
     seen: Option<Seen>,
+    lead: Lead,
+}
+
+/// Whether this process leads, for whoever is about to write where no version guards the write.
+#[derive(Debug, Clone, Default)]
+pub struct Lead {
+    /// Until when the last renewal holds, on our monotonic clock; `None`: there is no election.
+    until: Option<Arc<Mutex<Instant>>>,
+}
+
+impl Lead {
+    /// The lead without an election.
+    pub fn undisputed() -> Self {
+        Self::default()
+    }
+
+    fn not_yet() -> Self {
+        Self {
+            until: Some(Arc::new(Mutex::new(Instant::now()))),
+        }
+    }
+
+    /// Whether the last renewal is younger than the renew deadline.
+    pub fn holds(&self) -> bool {
+        let holds = |until: &Arc<Mutex<Instant>>| {
+            Instant::now() < *until.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        self.until.as_ref().is_none_or(holds)
+    }
+
+    fn renewed(&self, until: Instant) {
+        if let Some(known) = &self.until {
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        }
+    }
 }
 
 /// The lease as last read, and when it was first seen so.
@@ -49,7 +85,13 @@ impl Candidate {
             identity,
             times,
             seen: None,
+            lead: Lead::not_yet(),
         }
+    }
+
+    /// Tells at any moment whether this candidate leads.
+    pub fn lead(&self) -> Lead {
+        self.lead.clone()
     }
 
     /// Waits until this candidate leads. `clock` gives the wall time that is written for people to read.
@@ -74,8 +116,9 @@ impl Candidate {
             if left.is_zero() {
                 return;
             }
+            let began = Instant::now();
             match tokio::time::timeout(left, self.attempt(clock)).await {
-                Ok(Ok(Try::Held)) => renewed = Instant::now(),
+                Ok(Ok(Try::Held)) => renewed = began,
                 Ok(Err(error)) => tracing::warn!(error = %error, "failed to renew the lease"),
                 Ok(Ok(Try::NotHeld)) | Err(_) => return,
             }
@@ -101,6 +144,18 @@ impl Candidate {
     }
 
     async fn attempt(&mut self, clock: fn() -> Timestamp) -> Result<Try, kube::Error> {
+        let began = Instant::now();
+        let tried = self.try_once(clock).await;
+        match &tried {
+            // Nobody can have seen the renewal before it was sent.
+            Ok(Try::Held) => self.lead.renewed(began + self.times.renew_deadline),
+            Ok(Try::NotHeld) => self.lead.renewed(began),
+            Err(_) => {}
+        }
+        tried
+    }
+
+    async fn try_once(&mut self, clock: fn() -> Timestamp) -> Result<Try, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta {
@@ -210,6 +265,18 @@ mod tests {
         assert!(take(Some(&held("me")), 0));
         assert!(!take(Some(&held("other")), 14));
         assert!(take(Some(&held("other")), 15));
+    }
+
+    #[test]
+    fn the_lead_ends_by_itself_when_it_is_not_renewed() {
+        assert!(Lead::undisputed().holds());
+        let lead = Lead::not_yet();
+        let elsewhere = lead.clone();
+        assert!(!elsewhere.holds(), "nobody leads before the first renewal");
+        lead.renewed(Instant::now() + Duration::from_mins(1));
+        assert!(elsewhere.holds());
+        lead.renewed(Instant::now());
+        assert!(!elsewhere.holds());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use maildomain::admin::{self, Health};
 use maildomain::api::{self, MailDomain};
 use maildomain::config::Config;
 use maildomain::controller::{self, Shell, clock};
-use maildomain::lease::Candidate;
+use maildomain::lease::{Candidate, Lead};
 use maildomain::metrics::Metrics;
 use maildomain::{protocol, status};
 use tokio::signal::unix::{SignalKind, signal};
@@ -220,6 +220,7 @@ async fn operate(arguments: ControllerArguments) -> Result<(), Failure> {
         () = asked(stop.clone()) => return Ok(()),
     }
     let shell = Shell {
+        lead: Lead::undisputed(),
         client: client.clone(),
         namespace: namespace.clone(),
         watch_namespaces,
@@ -285,6 +286,10 @@ async fn lead(
     }
     tracing::info!(identity, "leading");
     metrics.leads(true);
+    let shell = Shell {
+        lead: candidate.lead(),
+        ..shell
+    };
     let ended = tokio::select! {
         result = controller::run(shell) => Some(result),
         () = candidate.keep(clock) => None,

@@ -58,7 +58,13 @@ pub struct Metrics {
     records: Family<RecordLabels, Gauge>,
     key_proven: Family<KeyLabels, Gauge<f64, AtomicU64>>,
     policy_held: Family<DomainLabels, Gauge>,
+    watch_errors: Family<WatchLabels, Counter>,
     leader: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WatchLabels {
+    kind: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +112,7 @@ impl Default for Metrics {
             records: Family::default(),
             key_proven: Family::default(),
             policy_held: Family::default(),
+            watch_errors: Family::default(),
             leader: Gauge::default(),
             registry: Registry::default(),
         };
@@ -140,6 +147,11 @@ impl Default for Metrics {
             "1 while the declared DMARC policy is held back",
             metrics.policy_held.clone(),
         );
+        registry.register(
+            "watch_errors",
+            "Watches of the API server that were cut off or refused, by kind",
+            metrics.watch_errors.clone(),
+        );
         registry.register("leader", "1 while this replica leads", metrics.leader.clone());
         Self { registry, ..metrics }
     }
@@ -162,6 +174,11 @@ impl Metrics {
             .get_or_create(&ResultLabels { kind, result })
             .inc();
         self.seconds.get_or_create(&KindLabels { kind }).observe(seconds);
+    }
+
+    /// A watch of objects of this kind was cut off or refused.
+    pub fn watch_failed(&self, kind: String) {
+        self.watch_errors.get_or_create(&WatchLabels { kind }).inc();
     }
 
     /// Whether this replica leads.

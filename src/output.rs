@@ -29,8 +29,13 @@ impl std::fmt::Debug for ProvenKey {
 
 impl ProvenKey {
     fn file(&self) -> String {
-        format!("{}.{}.pem", self.domain, self.selector)
+        file_name(&self.domain, &self.selector)
     }
+}
+
+/// The file of a private key, in every format.
+pub fn file_name(domain: &Name, selector: &Selector) -> String {
+    format!("{domain}.{selector}.pem")
 }
 
 /// The data of the Secret, by file name.

@@ -89,9 +89,26 @@ pub struct KeyLife {
     /// Fingerprint of the public half, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Text of the record of the public half, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
     /// When every authoritative server had answered with this key for the second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<Time>,
+    /// The proven key that this one is to replace. Its record stands and signers go on with it until this one is proven
+    /// and in their outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<Predecessor>,
+}
+
+/// A proven key on its way out.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Predecessor {
+    /// Its selector.
+    pub selector: String,
+    /// Text of its record.
+    pub record: String,
 }
 
 /// Removal without a MailDomain.

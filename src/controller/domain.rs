@@ -13,8 +13,6 @@ use super::publish::Published;
 use super::{Context, Error, clock, finalize, keys, look, prove, publish, report};
 use crate::api::{FINALIZER, MailDomain};
 use crate::intent;
-use crate::key::PrivateKey;
-use crate::keyring::signing_key;
 use crate::protocol::Declaration;
 
 /// A pass that takes longer is given up; the next one begins with what it sees.
@@ -37,6 +35,7 @@ pub async fn reconcile(object: Arc<MailDomain>, ctx: Arc<Context>) -> Result<Act
 
 async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
     let now: Timestamp = clock();
+    let _turn = ctx.turn(&object.spec.domain).await;
     if object.metadata.deletion_timestamp.is_some() {
         return finalize::finalize(ctx, object, now).await;
     }
@@ -58,21 +57,15 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
 
     // Keys first: a record must never name a key that no Secret holds (client).
     let held: Vec<Held> = keys::ensure(ctx, object, &intent, &mut view).await?;
-    let signing: Vec<_> = held
-        .iter()
-        .filter_map(|h| signing_key(&h.slot, h.pair.as_ref().map(PrivateKey::public)))
-        .collect();
 
     // Decide (no client), write the ledger, publish (client).
-    let memory = ctx.recall(object);
-    let published: Published =
-        publish::publish(ctx, object, &intent, &signing, &mut view, &memory, now).await?;
+    let published: Published = publish::publish(ctx, object, &intent, &held, &mut view, now).await?;
 
     // Look (network) and judge (no client).
     let private_zone = ctx.is_private(&intent.domain);
     let declaration = Declaration {
         intent: &intent,
-        keys: &signing,
+        keys: &published.keys,
         policy_gate: published.gate,
         private_zone,
     };

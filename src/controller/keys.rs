@@ -11,12 +11,13 @@ use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::admit::View;
 use super::{Context, Error};
-use crate::api::{KeyAlgorithm, KeyLife, MANAGED_BY, MailDomain};
+use crate::api::{DKIMSigner, KeyAlgorithm, KeyLife, MANAGED_BY, MailDomain};
 use crate::intent::Intent;
 use crate::key::PrivateKey;
 use crate::keyring::{self, Origin, Owner, Slot};
 use crate::lookup::Answer;
 use crate::name::{Name, Selector};
+use crate::protocol::SigningKey;
 use crate::protocol::dkim::KeyText;
 use crate::record::{Key, RecordType, Value};
 
@@ -94,10 +95,42 @@ pub async fn ensure(
             held.push(Held { slot, pair, trouble });
         }
         if !lost {
+            relieve(ctx, object, intent, &held, view);
             return Ok(held);
         }
     }
     Err(Error::Incomplete("selector that is free"))
+}
+
+/// A predecessor's time ends when its successor is proven and no signer has it any more; then its record drains.
+fn relieve(ctx: &Context, object: &MailDomain, intent: &Intent, held: &[Held], view: &mut View) {
+    for Held { slot, .. } in held {
+        let Some(life) = view
+            .book
+            .lives
+            .get_mut(&slot.id)
+            .filter(|life| life.proven.is_some())
+        else {
+            continue;
+        };
+        let selector = life.predecessor.as_ref().map(|p| Selector::parse(&p.selector));
+        let Some(Ok(selector)) = selector else { continue };
+        let key = (intent.domain.clone(), selector);
+        let holds = |signer: &DKIMSigner| ctx.output_holds(&view.holder.namespace, &signer.name_any(), &key);
+        let signers = ctx.signers_of(object, &slot.sender);
+        if signers.iter().all(|signer| holds(signer) == Some(false)) {
+            life.predecessor = None;
+        }
+    }
+}
+
+/// What mail is signed with, or will be: each declared key that is known, and the predecessors that still sign.
+pub fn signing(held: &[Held], view: &View) -> Vec<SigningKey> {
+    let slots: Vec<Slot> = held.iter().map(|held| held.slot.clone()).collect();
+    held.iter()
+        .filter_map(|held| keyring::signing_key(&held.slot, held.pair.as_ref().map(PrivateKey::public)))
+        .chain(keyring::predecessors(&slots, &view.book.lives))
+        .collect()
 }
 
 async fn find(

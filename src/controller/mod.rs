@@ -14,20 +14,22 @@ pub mod publish;
 pub mod report;
 mod run;
 pub mod signer;
+pub mod watch;
 pub mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim};
 use crate::config::Config;
+use crate::lease::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
 use crate::name::{Name, Selector};
@@ -61,6 +63,9 @@ pub struct Memory {
     pub failures: u32,
 }
 
+/// Held by whoever works on a domain's records and ledger.
+type Turn = tokio::sync::Mutex<()>;
+
 type Outputs = BTreeMap<(String, String), BTreeSet<(Name, Selector)>>;
 
 /// What every pass shares.
@@ -86,6 +91,8 @@ pub struct Context {
     recorder: Recorder,
     domain_stores: Vec<Store<MailDomain>>,
     signer_stores: Vec<Store<DKIMSigner>>,
+    lead: Lead,
+    turns: Mutex<HashMap<String, Weak<Turn>>>,
     memories: Mutex<HashMap<String, Memory>>,
     outputs: Mutex<Outputs>,
     failures: Mutex<HashMap<String, u32>>,
@@ -116,6 +123,30 @@ impl Context {
     /// Whether private and documentation addresses are in order for this domain.
     pub fn is_private(&self, domain: &Name) -> bool {
         self.private_zones.iter().any(|zone| domain.is_within(zone))
+    }
+
+    /// Waits for the turn to work on a domain, whose names are compared as written. A withdrawal and a MailDomain that
+    /// came back would else cross: one would remove at the provider what the other has just found in place.
+    pub async fn turn(&self, domain: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = lock(&self.turns);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(domain).and_then(Weak::upgrade);
+            let turn = known.unwrap_or_default();
+            turns.insert(domain.to_owned(), Arc::downgrade(&turn));
+            turn
+        };
+        turn.lock_owned().await
+    }
+
+    /// Asked right before a provider is called: a process that was frozen may have lost the lead meanwhile, and its
+    /// provider does not know that.
+    pub fn must_lead(&self) -> Result<(), Error> {
+        if self.lead.holds() {
+            Ok(())
+        } else {
+            Err(Error::LeadLost)
+        }
     }
 
     /// A copy of what is remembered of an object.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::admit::{self, View};
-use super::{Context, Error, Memory};
+use super::keys::{self, Held};
+use super::{Context, Error, signer};
 use crate::api::{DmarcPolicy, MailDomain};
 use crate::intent::Intent;
 use crate::name::Name;
 use crate::plan::{Group, Plan, Situation, Step, group, plan};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
-use crate::publish::{Live, PublishError, Publisher, connect};
+use crate::publish::{Live, ProviderPlan, PublishError, Publisher, connect};
 use crate::record::{Key, RecordType};
 use crate::tenancy::{Home, Refusal, Tenant, place};
 
@@ -31,6 +32,8 @@ pub struct Published {
     pub live: LiveByHome,
     /// Whether the declared DMARC policy went out.
     pub gate: PolicyGate,
+    /// The keys that mail is signed with, or will be.
+    pub keys: Vec<SigningKey>,
 }
 
 type Publishers = BTreeMap<String, Result<Arc<dyn Publisher>, PublishError>>;
@@ -42,15 +45,15 @@ pub async fn publish(
     ctx: &Context,
     object: &MailDomain,
     intent: &Intent,
-    keys: &[SigningKey],
+    held: &[Held],
     view: &mut View,
-    memory: &Memory,
     now: Timestamp,
 ) -> Result<Published, Error> {
     let private_zone = ctx.is_private(&intent.domain);
+    let keys = keys::signing(held, view);
     let declare = |policy_gate| Declaration {
         intent,
-        keys,
+        keys: &keys,
         policy_gate,
         private_zone,
     };
@@ -62,7 +65,12 @@ pub async fn publish(
     let places = places(view, intent, &names);
     let publishers = publishers(ctx, view).await;
     let live = read(&publishers, view, &places).await;
-    let gate = policy_gate(intent, &live, memory);
+    let gate = dmarc::policy_gate(intent, ctx.recall(object).senders_proven, |key| {
+        live.values()
+            .flatten()
+            .flat_map(|live| live.values(key))
+            .collect()
+    });
     let groups = group(protocol::desired(&declare(gate)));
     let adopted = adoptable(object, view);
     for entry in adopted {
@@ -79,7 +87,12 @@ pub async fn publish(
         drain: ctx.config.drain(private_zone),
     });
     view.book.written.clone_from(&plan.written);
-    let applied = apply(ctx, intent, view, &plan, &publishers, &live).await?;
+    let calls = calls(&plan, &publishers, &live);
+    if !calls.is_empty() && (!plan.is_empty() || view.book.is_new()) {
+        view.book.write(ctx).await?;
+        signer::retract(ctx, object, &intent.domain, held, &view.book).await?;
+    }
+    let applied = apply(ctx, intent, view, calls).await?;
     settle(view, &plan, &applied, &publishers);
     let deferred = publishers
         .into_iter()
@@ -92,6 +105,7 @@ pub async fn publish(
         deferred,
         live,
         gate,
+        keys,
     })
 }
 
@@ -161,29 +175,6 @@ async fn read(
     futures::future::join_all(reads).await.into_iter().collect()
 }
 
-/// The policy may go out when every sender was proven in this life of the process, or when a record as strict stands
-/// there already: a policy is never lowered (design section 4).
-fn policy_gate(intent: &Intent, live: &LiveByHome, memory: &Memory) -> PolicyGate {
-    let Some(wanted) = intent.dmarc.as_ref().map(|dmarc| dmarc.policy) else {
-        return PolicyGate::Released;
-    };
-    if wanted == DmarcPolicy::None || memory.senders_proven {
-        return PolicyGate::Released;
-    }
-    let standing = intent.domain.child("_dmarc").ok().and_then(|name| {
-        let key = Key::new(name, RecordType::Txt);
-        let rrsets = live.values().flatten().filter_map(|live| live.rrsets.get(&key));
-        rrsets
-            .flat_map(|rrset| rrset.records.values().flatten())
-            .filter_map(|value| dmarc::strictness(value.as_txt()?))
-            .max()
-    });
-    match standing.unwrap_or(DmarcPolicy::None) {
-        standing if standing >= wanted => PolicyGate::Released,
-        standing => PolicyGate::Held(standing),
-    }
-}
-
 /// Somebody deleted the ledger: what the status says was published counts as written by us, but only to recognise
 /// exactly the wanted values again. It settles (and so becomes ours to mend) only when a read shows just them.
 fn adoptable(object: &MailDomain, view: &View) -> Vec<(Key, crate::plan::Written)> {
@@ -219,40 +210,36 @@ fn adoptable(object: &MailDomain, view: &View) -> Vec<(Key, crate::plan::Written
     .collect()
 }
 
-/// The ledger first, the claim once more, then the providers.
+type Call<'a> = (&'a String, &'a ProviderPlan, &'a Arc<dyn Publisher>);
+
+/// Which providers are to be called with what.
+fn calls<'a>(plan: &'a Plan, publishers: &'a Publishers, live: &LiveByHome) -> Vec<Call<'a>> {
+    let call = |(name, part): (&'a String, &'a ProviderPlan)| {
+        let publisher = publishers.get(name)?.as_ref().ok()?;
+        let declarative = publisher.hands_over();
+        // A provider that is told a state must not be told one that was made in the dark.
+        let blind = declarative
+            && live
+                .iter()
+                .any(|(home, read)| &home.provider == name && read.is_err());
+        (!blind && (declarative || !part.changes.is_empty())).then_some((name, part, publisher))
+    };
+    plan.providers.iter().filter_map(call).collect()
+}
+
+/// The claim and the lead once more, then the providers. The ledger was written before.
 async fn apply(
     ctx: &Context,
     intent: &Intent,
-    view: &mut View,
-    plan: &Plan,
-    publishers: &Publishers,
-    live: &LiveByHome,
+    view: &View,
+    calls: Vec<Call<'_>>,
 ) -> Result<BTreeMap<String, Result<(), PublishError>>, Error> {
     let mut applied = BTreeMap::new();
-    let calls: Vec<_> = plan
-        .providers
-        .iter()
-        .filter_map(|(name, part)| {
-            let publisher = publishers.get(name)?.as_ref().ok()?;
-            let declarative = publisher.hands_over();
-            // A provider that is told a state must not be told one that was made in the dark.
-            let blind = declarative
-                && live
-                    .iter()
-                    .any(|(home, read)| &home.provider == name && read.is_err());
-            (!blind && (declarative || !part.changes.is_empty())).then_some((name, part, publisher))
-        })
-        .collect();
-    if calls.is_empty() {
-        return Ok(applied);
-    }
-    if !plan.is_empty() || view.book.is_new() {
-        view.book.write(ctx).await?;
-    }
-    if !admit::holds_claim(ctx, &intent.domain, &view.holder).await? {
+    if calls.is_empty() || !admit::holds_claim(ctx, &intent.domain, &view.holder).await? {
         return Ok(applied);
     }
     for (name, part, publisher) in calls {
+        ctx.must_lead()?;
         applied.insert(name.clone(), publisher.apply(part).await);
     }
     Ok(applied)

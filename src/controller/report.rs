@@ -80,7 +80,7 @@ pub async fn report(
         .map(|h| key_state(ctx, object, intent, view, h))
         .collect();
     let explained = explain(ctx, object, intent, published, seen, now).await;
-    let whom = held_for(published.gate, &seen.senders);
+    let whom = published.gate.held_for(&seen.senders);
     let account = Account {
         old: &old,
         generation: object.metadata.generation,
@@ -119,25 +119,6 @@ pub async fn report(
     } else {
         next_look(ctx, object)
     }))
-}
-
-/// Why the policy is held, for the status; `None` when it is not.
-fn held_for(gate: PolicyGate, senders: &Proof) -> Option<String> {
-    match (gate, senders) {
-        (PolicyGate::Released, _) => None,
-        (PolicyGate::Held(_), Proof::Proven) => {
-            Some("every sender is proven now; the policy follows".to_owned())
-        }
-        (PolicyGate::Held(_), Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
-        (PolicyGate::Held(_), Proof::Not(senders)) => Some(
-            senders
-                .iter()
-                .take(5)
-                .map(|s| format!("{}: {}", s.sender, s.why))
-                .collect::<Vec<_>>()
-                .join("; "),
-        ),
-    }
 }
 
 /// Whether nothing is on its way.
@@ -215,16 +196,8 @@ fn in_outputs(
     algorithm: crate::api::KeyAlgorithm,
 ) -> (KeyStage, Option<&'static str>, bool) {
     let namespace = object.namespace().unwrap_or_default();
-    let signers = ctx.signers().into_iter().filter(|signer| {
-        signer.namespace().as_deref() == Some(&namespace)
-            && crate::tenancy::selects(&signer.spec.mail_domain_selector, object.labels())
-            && signer
-                .spec
-                .sender_name
-                .as_ref()
-                .is_none_or(|sender| sender == &held.slot.sender)
-            && output::any_can_use(&signer.spec.formats, algorithm)
-    });
+    let signers = ctx.signers_of(object, &held.slot.sender).into_iter();
+    let signers = signers.filter(|signer| output::any_can_use(&signer.spec.formats, algorithm));
     let key = (intent.domain.clone(), held.slot.selector.clone());
     let mut stage = (KeyStage::Proven, None, false);
     for signer in signers {

@@ -9,14 +9,14 @@ use kube::api::Api;
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Client, ResourceExt};
-use tokio::sync::Semaphore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch as channel};
 
-use super::{Context, domain, provider, signer, withdraw};
+use super::{Context, domain, provider, signer, watch, withdraw};
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
 use crate::config::{Config, ConfigError};
+use crate::lease::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
 
@@ -34,8 +34,10 @@ pub struct Shell {
     pub resolv_conf: String,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Whether this process leads.
+    pub lead: Lead,
     /// Turns true when the process shall end.
-    pub stop: watch::Receiver<bool>,
+    pub stop: channel::Receiver<bool>,
 }
 
 /// Runs every controller until `stop`. Returns when the passes under way have ended.
@@ -47,6 +49,7 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         config,
         resolv_conf,
         metrics,
+        lead,
         stop,
     } = shell;
     let looker = Arc::new(Looker::new(config.looker(&resolv_conf)?));
@@ -58,14 +61,14 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
     };
     let domains: Vec<Controller<MailDomain>> = scopes
         .iter()
-        .map(|scope| own_changes(scoped(&client, scope.as_deref())))
+        .map(|scope| own_changes(scoped(&client, scope.as_deref()), &metrics))
         .collect();
     let signers: Vec<Controller<DKIMSigner>> = scopes
         .iter()
-        .map(|scope| own_changes(scoped(&client, scope.as_deref())))
+        .map(|scope| own_changes(scoped(&client, scope.as_deref()), &metrics))
         .collect();
-    let (providers, watch_providers) = mirror::<ClusterDNSProvider>(client.clone());
-    let (claims, watch_claims) = mirror::<MailDomainClaim>(client.clone());
+    let (providers, watch_providers) = mirror::<ClusterDNSProvider>(client.clone(), &metrics);
+    let (claims, watch_claims) = mirror::<MailDomainClaim>(client.clone(), &metrics);
     let reporter = Reporter {
         controller: "maildomain.dev/operator".to_owned(),
         instance: None,
@@ -76,6 +79,8 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         domain_stores: domains.iter().map(Controller::store).collect(),
         signer_stores: signers.iter().map(Controller::store).collect(),
         serves_all: scopes.iter().all(Option::is_none),
+        lead,
+        turns: Mutex::default(),
         memories: Mutex::default(),
         outputs: Mutex::default(),
         failures: Mutex::default(),
@@ -116,15 +121,14 @@ where
 
 /// A controller that wakes at changes of spec and labels: the status that it writes itself must not wake it. Setting a
 /// deletionTimestamp raises the generation too.
-fn own_changes<K>(api: Api<K>) -> Controller<K>
+fn own_changes<K>(api: Api<K>, metrics: &Arc<Metrics>) -> Controller<K>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync + Unpin,
 {
     let (reader, writer) = reflector::store();
     let changes = predicates::generation.combine(predicates::labels);
-    let watch = watcher(api, watcher::Config::default())
-        .default_backoff()
+    let watch = watch::events(api, metrics)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(changes, kube::runtime::PredicateConfig::default());
@@ -132,7 +136,7 @@ where
 }
 
 /// A cache of a cluster-scoped kind, and what keeps it fresh.
-fn mirror<K>(client: Client) -> (Store<K>, BoxFuture<'static, ()>)
+fn mirror<K>(client: Client, metrics: &Arc<Metrics>) -> (Store<K>, BoxFuture<'static, ()>)
 where
     K: kube::Resource<Scope = k8s_openapi::ClusterResourceScope>
         + Clone
@@ -144,14 +148,13 @@ where
     K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync,
 {
     let (reader, writer) = reflector::store();
-    let watch = watcher(Api::<K>::all(client), watcher::Config::default()).default_backoff();
-    let keep = reflector::reflector(writer, watch)
+    let keep = reflector::reflector(writer, watch::events(Api::<K>::all(client), metrics))
         .for_each(|_| std::future::ready(()))
         .boxed();
     (reader, keep)
 }
 
-fn until(stop: &watch::Receiver<bool>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+fn until(stop: &channel::Receiver<bool>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
     let stopped = stopped(stop);
     async move {
         tokio::select! { () = task => {}, () = stopped => {} }
@@ -160,7 +163,7 @@ fn until(stop: &watch::Receiver<bool>, task: BoxFuture<'static, ()>) -> BoxFutur
 }
 
 /// Ends when the process shall end.
-fn stopped(stop: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + Sync + 'static {
+fn stopped(stop: &channel::Receiver<bool>) -> impl Future<Output = ()> + Send + Sync + 'static {
     let mut stop = stop.clone();
     async move {
         // An error means that nobody can say stop any more, which is the same.
@@ -172,16 +175,15 @@ fn run_domains(
     controller: Controller<MailDomain>,
     scope: Option<&str>,
     ctx: &Arc<Context>,
-    stop: &watch::Receiver<bool>,
+    stop: &channel::Receiver<bool>,
 ) -> BoxFuture<'static, ()> {
     let all = controller.store();
     let (of_provider, of_signer) = (all.clone(), all);
     let ctx = ctx.clone();
     let controller = controller
         .with_config(ControllerConfig::default().concurrency(ctx.config.concurrency))
-        .watches(
-            Api::<ClusterDNSProvider>::all(ctx.client.clone()),
-            watcher::Config::default(),
+        .watches_stream(
+            watch::touched(Api::<ClusterDNSProvider>::all(ctx.client.clone()), &ctx.metrics),
             move |provider: ClusterDNSProvider| {
                 let name = provider.name_any();
                 let refers =
@@ -194,9 +196,8 @@ fn run_domains(
                     .collect::<Vec<_>>()
             },
         )
-        .watches(
-            scoped::<DKIMSigner>(&ctx.client, scope),
-            watcher::Config::default(),
+        .watches_stream(
+            watch::touched(scoped::<DKIMSigner>(&ctx.client, scope), &ctx.metrics),
             move |signer: DKIMSigner| {
                 let selected = move |d: &Arc<MailDomain>| {
                     d.namespace() == signer.namespace()
@@ -229,7 +230,7 @@ fn run_signers(
     controller: Controller<DKIMSigner>,
     scope: Option<&str>,
     ctx: &Arc<Context>,
-    stop: &watch::Receiver<bool>,
+    stop: &channel::Receiver<bool>,
 ) -> BoxFuture<'static, ()> {
     let all = controller.store();
     let config = ControllerConfig::default()
@@ -237,9 +238,8 @@ fn run_signers(
         .debounce(Duration::from_millis(500));
     controller
         .with_config(config)
-        .watches(
-            scoped::<MailDomain>(&ctx.client, scope),
-            watcher::Config::default(),
+        .watches_stream(
+            watch::touched(scoped::<MailDomain>(&ctx.client, scope), &ctx.metrics),
             move |domain: MailDomain| {
                 let selects = move |s: &Arc<DKIMSigner>| {
                     s.namespace() == domain.namespace()
@@ -258,8 +258,8 @@ fn run_signers(
         .boxed()
 }
 
-fn run_providers(ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
-    own_changes(Api::<ClusterDNSProvider>::all(ctx.client.clone()))
+fn run_providers(ctx: &Arc<Context>, stop: &channel::Receiver<bool>) -> BoxFuture<'static, ()> {
+    own_changes(Api::<ClusterDNSProvider>::all(ctx.client.clone()), &ctx.metrics)
         .with_config(ControllerConfig::default().concurrency(4))
         .graceful_shutdown_on(stopped(stop))
         .run(provider::reconcile, provider::error_policy, ctx.clone())
@@ -267,11 +267,33 @@ fn run_providers(ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<
         .boxed()
 }
 
-fn run_ledgers(ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+fn run_ledgers(ctx: &Arc<Context>, stop: &channel::Receiver<bool>) -> BoxFuture<'static, ()> {
     let ledgers: Api<RecordLedger> = Api::namespaced(ctx.client.clone(), &ctx.namespace);
     let ctx = ctx.clone();
-    let controller = Controller::new(ledgers, watcher::Config::default())
+    let (all, writer) = reflector::store();
+    let changes = watch::events(ledgers, &ctx.metrics)
+        .reflect(writer)
+        .applied_objects();
+    let of_provider = all.clone();
+    let controller = Controller::for_stream(changes, all)
         .with_config(ControllerConfig::default().concurrency(4))
+        // What waits for its provider to come back goes on when that does.
+        .watches_stream(
+            watch::touched(Api::<ClusterDNSProvider>::all(ctx.client.clone()), &ctx.metrics),
+            move |provider: ClusterDNSProvider| {
+                let name = provider.name_any();
+                let waits = move |ledger: &Arc<RecordLedger>| {
+                    let entries = &ledger.spec.entries;
+                    ledger.spec.withdraw.is_some() && entries.iter().any(|e| e.provider == name)
+                };
+                of_provider
+                    .state()
+                    .into_iter()
+                    .filter(waits)
+                    .map(|l| ObjectRef::from_obj(&*l))
+                    .collect::<Vec<_>>()
+            },
+        )
         .graceful_shutdown_on(stopped(stop));
     async move {
         if ctx.providers.wait_until_ready().await.is_ok() {

@@ -10,13 +10,16 @@ use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
 
 use super::book::Book;
-use super::keys::PRIVATE_KEY;
+use super::keys::{Held, PRIVATE_KEY};
 use super::{Context, Error, clock};
-use crate::api::{DKIMSigner, DKIMSignerStatus, KeyStage, MANAGED_BY, MailDomain, MailDomainStatus, Truth};
+use crate::api::{
+    DKIMSigner, DKIMSignerStatus, KeyLife, KeyStage, MANAGED_BY, MailDomain, MailDomainStatus, Predecessor,
+    Truth,
+};
 use crate::intent::{self, Intent, KeySource};
 use crate::key::PrivateKey;
 use crate::name::{Name, Selector};
-use crate::output::{ProvenKey, any_can_use, render};
+use crate::output::{ProvenKey, any_can_use, file_name, render};
 use crate::status::condition;
 
 /// Whose output the Secret is.
@@ -40,8 +43,8 @@ async fn pass(ctx: &Context, object: &DKIMSigner) -> Result<(), Error> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    let keys = proven_keys(ctx, object, &namespace).await?;
     let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+    // Before the ledgers: a pass that saw an old ledger then fails at the version of what a newer one wrote.
     let stored = secrets
         .get_opt(&object.spec.secret_name)
         .await
@@ -54,6 +57,7 @@ async fn pass(ctx: &Context, object: &DKIMSigner) -> Result<(), Error> {
         );
         return say(ctx, object, 0, (Truth::False, "SecretTaken", &message)).await;
     }
+    let keys = proven_keys(ctx, object, &namespace, stored.as_ref()).await?;
     let mount_path = object.spec.mount_path.as_deref().unwrap_or("/etc/dkim");
     let files = render(&keys, &object.spec.formats, mount_path);
     write(&secrets, object, stored, files).await?;
@@ -97,6 +101,7 @@ async fn proven_keys(
     ctx: &Context,
     signer: &DKIMSigner,
     namespace: &str,
+    stored: Option<&Secret>,
 ) -> Result<BTreeSet<ProvenKey>, Error> {
     let mut keys = BTreeSet::new();
     for domain in ctx.domains() {
@@ -106,7 +111,7 @@ async fn proven_keys(
             continue;
         };
         if selected {
-            keys.extend(keys_of(ctx, signer, namespace, &domain, &intent).await?);
+            keys.extend(keys_of(ctx, signer, stored, namespace, &domain, &intent).await?);
         }
     }
     Ok(keys)
@@ -115,6 +120,7 @@ async fn proven_keys(
 async fn keys_of(
     ctx: &Context,
     signer: &DKIMSigner,
+    stored: Option<&Secret>,
     namespace: &str,
     object: &MailDomain,
     intent: &Intent,
@@ -150,9 +156,11 @@ async fn keys_of(
         );
     }
     for (id, key) in declared {
-        let Some(life) = book.lives.get(&id).filter(|life| life.proven.is_some()) else {
+        let Some(life) = book.lives.get(&id) else { continue };
+        if life.proven.is_none() {
+            keys.extend(predecessor(stored, &intent.domain, life));
             continue;
-        };
+        }
         let Some(selector) = life
             .selector
             .as_deref()
@@ -183,6 +191,61 @@ async fn keys_of(
         }
     }
     Ok(keys)
+}
+
+/// The key that is to be replaced, until its successor is proven. Its Secret may be gone: the output's own copy counts,
+/// if it is still the key of the record.
+fn predecessor(stored: Option<&Secret>, domain: &Name, life: &KeyLife) -> Option<ProvenKey> {
+    let Predecessor { selector, record } = life.predecessor.as_ref()?;
+    let selector = Selector::parse(selector).ok()?;
+    let file = stored?.data.as_ref()?.get(&file_name(domain, &selector))?;
+    let pair = PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()?;
+    (pair.public().record_text() == *record).then(|| ProvenKey {
+        domain: domain.clone(),
+        selector,
+        algorithm: pair.public().algorithm(),
+        pem: pair.pem().to_owned(),
+    })
+}
+
+/// Takes keys that are not proven any more out of the outputs of the signers that may hold them: before their records
+/// change, nobody may sign with them.
+pub async fn retract(
+    ctx: &Context,
+    object: &MailDomain,
+    domain: &Name,
+    held: &[Held],
+    book: &Book,
+) -> Result<(), Error> {
+    let namespace = object.namespace().ok_or(Error::Incomplete("namespace"))?;
+    let unproven = held.iter().map(|held| &held.slot).filter(|slot| {
+        let life = book.lives.get(&slot.id);
+        slot.origin.is_signed_with() && life.is_none_or(|life| life.proven.is_none())
+    });
+    let mut signers = BTreeMap::new();
+    for slot in unproven {
+        let key = (domain.clone(), slot.selector.clone());
+        let may_hold =
+            |signer: &Arc<DKIMSigner>| ctx.output_holds(&namespace, &signer.name_any(), &key) != Some(false);
+        let found = ctx.signers_of(object, &slot.sender).into_iter().filter(may_hold);
+        signers.extend(found.map(|signer| (signer.name_any(), signer)));
+    }
+    for signer in signers.values() {
+        pass(ctx, signer).await?;
+    }
+    Ok(())
+}
+
+impl Context {
+    /// The signers that take the keys of a sender.
+    pub(super) fn signers_of(&self, object: &MailDomain, sender: &str) -> Vec<Arc<DKIMSigner>> {
+        let selects = |signer: &Arc<DKIMSigner>| {
+            signer.namespace() == object.namespace()
+                && crate::tenancy::selects(&signer.spec.mail_domain_selector, object.labels())
+                && signer.spec.sender_name.as_ref().is_none_or(|name| name == sender)
+        };
+        self.signers().into_iter().filter(selects).collect()
+    }
 }
 
 async fn read_pair(

@@ -33,6 +33,7 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
     let Ok(domain) = Name::parse_host(&object.spec.domain) else {
         return Ok(Action::await_change());
     };
+    let _turn = ctx.turn(domain.as_str()).await;
     // The object may be old: the ledger is read once more, and a MailDomain that came back has cleared the order.
     let mut book = Book::read(ctx, &domain).await?;
     let Some(holder) = book.holder.clone().filter(|_| book.withdraw.is_some()) else {
@@ -122,6 +123,7 @@ async fn step(
             .iter()
             .any(|(home, read)| &home.provider == name && read.is_err());
         if !blind {
+            ctx.must_lead()?;
             result = publisher.apply(part).await.and(result);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The same question decides whether a held DMARC policy may go out; see [`senders_proven`].
 
-use super::{Check, Declaration, Evidence, Protocol, Wanted, dkim, dmarc, spf};
+use super::{Check, Declaration, Evidence, PolicyGate, Protocol, Wanted, dkim, dmarc, spf};
 use crate::api::{Alignment, Severity};
 use crate::finding::{Finding, Gate};
 use crate::intent::Sender;
@@ -56,6 +56,27 @@ pub struct Unproven {
     pub sender: String,
     /// Why SPF and DKIM do not do.
     pub why: String,
+}
+
+impl PolicyGate {
+    /// Why the declared DMARC policy is held, for the status; `None` when it is not.
+    pub fn held_for(self, senders: &Proof) -> Option<String> {
+        match (self, senders) {
+            (Self::Released, _) => None,
+            (Self::Held(_), Proof::Proven) => {
+                Some("every sender is proven now; the policy follows".to_owned())
+            }
+            (Self::Held(_), Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
+            (Self::Held(_), Proof::Not(senders)) => Some(
+                senders
+                    .iter()
+                    .take(5)
+                    .map(|s| format!("{}: {}", s.sender, s.why))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
+        }
+    }
 }
 
 /// Whether every declared sender has an identifier that authenticates and aligns, so that a strict DMARC policy does

@@ -43,6 +43,16 @@ pub struct Live {
     pub other_types: BTreeMap<Name, BTreeSet<String>>,
 }
 
+impl Live {
+    /// The values that parse at one RRset.
+    pub fn values(&self, key: &Key) -> impl Iterator<Item = &Value> {
+        self.rrsets
+            .get(key)
+            .into_iter()
+            .flat_map(|rrset| rrset.records.values().flatten())
+    }
+}
+
 /// One change of one RRset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

@@ -112,7 +112,12 @@ impl<'a> Course<'a> {
         let names = self.names(&signing);
         let places = self.places(&names);
         let live = self.read(&places);
-        let gate = self.policy_gate(&live);
+        let gate = dmarc::policy_gate(&self.intent, self.senders_proven, |key| {
+            live.values()
+                .flatten()
+                .flat_map(|live| live.values(key))
+                .collect()
+        });
         let declaration = Declaration {
             intent: &self.intent,
             keys: &signing,
@@ -141,7 +146,7 @@ impl<'a> Course<'a> {
         findings.sort();
         self.prove(&direct, &verdicts);
         let keys: Vec<KeyState> = self.keys.iter().map(|key| self.key_state(key)).collect();
-        let held = held_for(gate, &senders);
+        let held = gate.held_for(&senders);
         let status = status::compute(
             &Account {
                 old: &self.status,
@@ -211,26 +216,6 @@ impl<'a> Course<'a> {
             (home, failure.map_or_else(|| Ok(self.zone.read(&names)), Err))
         });
         reads.collect()
-    }
-
-    /// As `controller::publish` decides it: proven, or already as strict.
-    fn policy_gate(&self, live: &LiveByHome) -> PolicyGate {
-        let wanted = self.intent.dmarc.as_ref().map(|dmarc| dmarc.policy);
-        let Some(wanted) = wanted.filter(|policy| *policy != DmarcPolicy::None && !self.senders_proven)
-        else {
-            return PolicyGate::Released;
-        };
-        let key = Key::new(self.intent.domain.child("_dmarc").unwrap(), RecordType::Txt);
-        let texts = live
-            .values()
-            .flatten()
-            .filter_map(|live| live.rrsets.get(&key))
-            .flat_map(|rrset| rrset.records.values().flatten());
-        let standing = texts.filter_map(|value| dmarc::strictness(value.as_txt()?)).max();
-        match standing.unwrap_or(DmarcPolicy::None) {
-            standing if standing >= wanted => PolicyGate::Released,
-            standing => PolicyGate::Held(standing),
-        }
     }
 
     /// Where a key's record stands.
@@ -349,16 +334,4 @@ fn judge(
         }
     }
     panic!("the checks ask for ever");
-}
-
-fn held_for(gate: PolicyGate, senders: &Proof) -> Option<String> {
-    match (gate, senders) {
-        (PolicyGate::Released, _) => None,
-        (PolicyGate::Held(_), Proof::Proven) => Some("every sender is proven now".to_owned()),
-        (PolicyGate::Held(_), Proof::Unknown) => Some("not every sender could be asked about".to_owned()),
-        (PolicyGate::Held(_), Proof::Not(senders)) => {
-            let why = senders.iter().map(|s| format!("{}: {}", s.sender, s.why));
-            Some(why.collect::<Vec<_>>().join("; "))
-        }
-    }
 }

@@ -9,7 +9,8 @@ pub(crate) mod scene;
 
 use super::{Declaration, PolicyGate, Protocol, Purpose, Wanted};
 use crate::api::{Alignment, Dmarc, DmarcPolicy};
-use crate::record::Value;
+use crate::intent::Intent;
+use crate::record::{Key, RecordType, Value};
 
 pub use discovery::{Applied, Hit, organizational_domain, own_record, policy, record_name, texts, walk};
 pub use record::{DmarcRecord, Scope, VersionFault, parse, strictness};
@@ -29,6 +30,31 @@ fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
         Wanted::exclusive(name, Purpose::Dmarc, [Value::Txt(text)])
     };
     wanted().into_iter().collect()
+}
+
+/// The policy may go out when every sender is known to be proven, or when a record as strict stands there already: a
+/// policy is never lowered. `standing` tells the values that stand at an RRset now.
+pub fn policy_gate<'a>(
+    intent: &Intent,
+    senders_proven: bool,
+    standing: impl FnOnce(&Key) -> Vec<&'a Value>,
+) -> PolicyGate {
+    let wanted = intent
+        .dmarc
+        .as_ref()
+        .map_or(DmarcPolicy::None, |dmarc| dmarc.policy);
+    let Some(name) = record_name(&intent.domain).filter(|_| wanted > DmarcPolicy::None && !senders_proven)
+    else {
+        return PolicyGate::Released;
+    };
+    let standing = standing(&Key::new(name, RecordType::Txt));
+    let policies = standing
+        .into_iter()
+        .filter_map(|value| strictness(value.as_txt()?));
+    match policies.max().unwrap_or(DmarcPolicy::None) {
+        standing if standing >= wanted => PolicyGate::Released,
+        standing => PolicyGate::Held(standing),
+    }
 }
 
 /// The record that says what was declared. While the gate holds, nothing in it is stricter than what stands there.
