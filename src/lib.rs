@@ -19,7 +19,8 @@
 //! * Unknown is not absent: a failed read ([`publish::PublishError`], [`lookup::Failure`]) is never an empty one, and no
 //!   plan made from it removes anything.
 //! * A key Secret is there before a record names the key; the ledger is written before a provider is called; a signer's
-//!   output gets a key after its proof.
+//!   output gets a key after its proof, and loses it before its record changes.
+//! * Passes over one domain take turns, in whichever controller, and a provider is called only by who leads.
 //! * What is not in the ledger is foreign. Foreign values are kept by adding them to what is wanted.
 //! * `Ready=True` means that an independent receiver would authenticate mail sent as declared.
 //! * The status is computed whole, compared, and written once. Nothing reads it back to decide what to do, with one

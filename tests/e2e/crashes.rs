@@ -422,6 +422,7 @@ fn a_key_that_comes_back_and_an_imported_one_that_changes_are_proven_again() {
     });
     site.wait_for("Ready", "True");
     let output = site.secret(OUTPUT);
+    let asked = site.requests().len();
 
     apply(&secret(&site, "mine", "none", &pem()));
     eventually(
@@ -436,6 +437,17 @@ fn a_key_that_comes_back_and_an_imported_one_that_changes_are_proven_again() {
                     .as_ref()
                     .is_some_and(|files| files["keys.json"].contains("legacy"))
         },
+    );
+    let requests = site.requests().split_off(asked);
+    let mut order = requests.iter().filter(|r| r.writes()).map(|r| {
+        let object = if r.name == OUTPUT { OUTPUT } else { &r.resource };
+        object.to_owned()
+    });
+    let first = order.find(|object| object == OUTPUT || object == "maildomains/status");
+    assert_eq!(
+        first.as_deref(),
+        Some(OUTPUT),
+        "the old half left the output before anything was published or said: {requests:#?}"
     );
 
     apply(&with("").replace(", ]", "]"));
