@@ -165,9 +165,17 @@ async fn find(
                 None if is_taken(ctx, domain, &slot.selector).await => {
                     Ok(Some(Found::Lost("DNS holds another key under it")))
                 }
-                None => make(ctx, &secrets, domain, slot, secret, (*algorithm, *bits))
-                    .await
-                    .map(Some),
+                None => {
+                    // Ed25519 keys cost nothing to make.
+                    let place = (*algorithm == KeyAlgorithm::RSA).then(|| ctx.key_queue.enter(namespace));
+                    if matches!(place, Some(None)) {
+                        let text = "its turn; other keys of this namespace are being made";
+                        return Ok(Some(Found::Trouble(text.to_owned())));
+                    }
+                    make(ctx, &secrets, domain, slot, secret, (*algorithm, *bits))
+                        .await
+                        .map(Some)
+                }
             }
         }
     }

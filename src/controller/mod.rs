@@ -6,6 +6,7 @@ pub mod book;
 pub mod domain;
 pub mod error;
 pub mod finalize;
+pub mod key_queue;
 pub mod keys;
 pub mod look;
 pub mod prove;
@@ -36,6 +37,7 @@ use crate::name::{Name, Selector};
 use crate::status::Patience;
 
 pub use error::Error;
+pub use key_queue::KeyQueue;
 pub use run::{Shell, run};
 
 /// The wall clock.
@@ -82,6 +84,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Threads that make keys.
     pub key_permits: Semaphore,
+    /// Who waits for them.
+    pub key_queue: KeyQueue,
     /// Every provider.
     pub providers: Store<ClusterDNSProvider>,
     /// Every claim.

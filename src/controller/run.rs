@@ -13,7 +13,7 @@ use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Client, ResourceExt};
 use tokio::sync::{Semaphore, watch as channel};
 
-use super::{Context, domain, provider, signer, watch, withdraw};
+use super::{Context, KeyQueue, domain, provider, signer, watch, withdraw};
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
 use crate::config::{Config, ConfigError};
 use crate::lease::Lead;
@@ -79,6 +79,7 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         domain_stores: domains.iter().map(Controller::store).collect(),
         signer_stores: signers.iter().map(Controller::store).collect(),
         serves_all: scopes.iter().all(Option::is_none),
+        key_queue: KeyQueue::new(config.key_workers),
         lead,
         turns: Mutex::default(),
         memories: Mutex::default(),

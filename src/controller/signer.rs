@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
@@ -18,6 +19,7 @@ use crate::api::{
 };
 use crate::intent::{self, Intent, KeySource};
 use crate::key::PrivateKey;
+use crate::keyring::secret_name;
 use crate::name::{Name, Selector};
 use crate::output::{ProvenKey, any_can_use, file_name, render};
 use crate::status::condition;
@@ -155,32 +157,26 @@ async fn keys_of(
                 .map(|key| (format!("{}/{}", sender.name, key.name), key)),
         );
     }
+    let copies = stored.and_then(|secret| secret.data.as_ref());
     for (id, key) in declared {
-        let Some(life) = book.lives.get(&id) else { continue };
-        if life.proven.is_none() {
-            keys.extend(predecessor(stored, &intent.domain, life));
-            continue;
-        }
-        let Some(selector) = life
-            .selector
-            .as_deref()
-            .and_then(|text| Selector::parse(text).ok())
+        let Some((life, (selector, record))) = book.lives.get(&id).and_then(|l| Some((l, signs_with(l)?)))
         else {
             continue;
         };
-        let (secret, entry) = match &key.source {
-            KeySource::Generate { .. } => (
-                crate::keyring::secret_name(&object.name_any(), &selector),
-                PRIVATE_KEY,
-            ),
-            KeySource::Import { secret, entry, .. } => (secret.clone(), entry.as_str()),
-            KeySource::PublicKey { .. } | KeySource::Delegate { .. } => continue,
+        let secret = match &key.source {
+            KeySource::Generate { .. } => Some((secret_name(&object.name_any(), &selector), PRIVATE_KEY)),
+            KeySource::Import { secret, entry, .. } => Some((secret.clone(), entry.as_str())),
+            KeySource::PublicKey { .. } | KeySource::Delegate { .. } => None,
         };
-        let Some(pair) = read_pair(ctx, namespace, &secret, entry).await? else {
-            continue;
-        };
-        // Never sign with a key that is not the one that was proven.
-        if life.fingerprint.as_deref() == Some(pair.public().fingerprint().as_str()) {
+        let mut pair = None;
+        if let Some((secret, entry)) = secret.filter(|_| life.proven.is_some()) {
+            pair = read_pair(ctx, namespace, &secret, entry).await?;
+        }
+        // Never sign with a key that is not the one that was proven. The output's own copy is as good as the Secret,
+        // which may be gone or hold another key by now.
+        let copy = || pair_of(copies?.get(&file_name(&intent.domain, &selector))?);
+        let proven = |pair: &PrivateKey| pair.public().record_text() == record;
+        if let Some(pair) = pair.filter(proven).or_else(|| copy().filter(proven)) {
             let algorithm = pair.public().algorithm();
             keys.push(ProvenKey {
                 domain: intent.domain.clone(),
@@ -193,19 +189,19 @@ async fn keys_of(
     Ok(keys)
 }
 
-/// The key that is to be replaced, until its successor is proven. Its Secret may be gone: the output's own copy counts,
-/// if it is still the key of the record.
-fn predecessor(stored: Option<&Secret>, domain: &Name, life: &KeyLife) -> Option<ProvenKey> {
-    let Predecessor { selector, record } = life.predecessor.as_ref()?;
-    let selector = Selector::parse(selector).ok()?;
-    let file = stored?.data.as_ref()?.get(&file_name(domain, &selector))?;
-    let pair = PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()?;
-    (pair.public().record_text() == *record).then(|| ProvenKey {
-        domain: domain.clone(),
-        selector,
-        algorithm: pair.public().algorithm(),
-        pem: pair.pem().to_owned(),
-    })
+/// What mail is signed with: the key itself once it is proven, until then the one that it replaces. Selector and text of
+/// the record.
+fn signs_with(life: &KeyLife) -> Option<(Selector, &str)> {
+    let (selector, record) = match (&life.proven, &life.predecessor) {
+        (Some(_), _) => (life.selector.as_ref()?, life.record.as_ref()?),
+        (None, Some(Predecessor { selector, record })) => (selector, record),
+        (None, None) => return None,
+    };
+    Some((Selector::parse(selector).ok()?, record))
+}
+
+fn pair_of(file: &ByteString) -> Option<PrivateKey> {
+    PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()
 }
 
 /// Takes keys that are not proven any more out of the outputs of the signers that may hold them: before their records
@@ -259,10 +255,9 @@ async fn read_pair(
         .get_opt(secret)
         .await
         .map_err(Error::read("a key Secret"))?;
-    let pem = stored
+    Ok(stored
         .and_then(|s| s.data)
-        .and_then(|data| String::from_utf8(data.get(entry)?.0.clone()).ok());
-    Ok(pem.and_then(|pem| PrivateKey::from_pem(&pem).ok()))
+        .and_then(|data| pair_of(data.get(entry)?)))
 }
 
 /// Selector and key change in a single write. At rest nothing is written.
