@@ -15,6 +15,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use crate::config::LeaderElection;
+use crate::publish::PublishError;
 
 /// One candidate.
 #[derive(Debug)]
@@ -52,6 +53,11 @@ impl Lead {
             Instant::now() < *until.lock().unwrap_or_else(PoisonError::into_inner)
         };
         self.until.as_ref().is_none_or(holds)
+    }
+
+    /// The same as an error of whoever was about to write.
+    pub fn confirm(&self) -> Result<(), PublishError> {
+        self.holds().then_some(()).ok_or(PublishError::LeadLost)
     }
 
     fn renewed(&self, until: Instant) {

@@ -33,9 +33,6 @@ pub enum Error {
     /// The pass took too long and was given up; nothing is half done that the next one does not see.
     #[error("the pass took longer than {0} s")]
     Deadline(u64),
-    /// The lease was not renewed in time, so another replica may lead already.
-    #[error("the lead is lost")]
-    LeadLost,
     /// The object lacks what the API server always gives.
     #[error("the object has no {0}")]
     Incomplete(&'static str),
@@ -50,7 +47,6 @@ impl Error {
             Self::MakeKey(_) => "key",
             Self::Publish(_) => "publish",
             Self::Deadline(_) => "deadline",
-            Self::LeadLost => "lead",
             Self::Incomplete(_) => "incomplete",
         }
     }

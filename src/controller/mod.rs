@@ -95,7 +95,8 @@ pub struct Context {
     recorder: Recorder,
     domain_stores: Vec<Store<MailDomain>>,
     signer_stores: Vec<Store<DKIMSigner>>,
-    lead: Lead,
+    /// Whether this process leads.
+    pub lead: Lead,
     turns: Mutex<HashMap<String, Weak<Turn>>>,
     memories: Mutex<HashMap<String, Memory>>,
     outputs: Mutex<Outputs>,
@@ -141,16 +142,6 @@ impl Context {
             turn
         };
         turn.lock_owned().await
-    }
-
-    /// Asked right before a provider is called: a process that was frozen may have lost the lead meanwhile, and its
-    /// provider does not know that.
-    pub fn must_lead(&self) -> Result<(), Error> {
-        if self.lead.holds() {
-            Ok(())
-        } else {
-            Err(Error::LeadLost)
-        }
     }
 
     /// A copy of what is remembered of an object.

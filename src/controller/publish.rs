@@ -239,8 +239,7 @@ async fn apply(
         return Ok(applied);
     }
     for (name, part, publisher) in calls {
-        ctx.must_lead()?;
-        applied.insert(name.clone(), publisher.apply(part).await);
+        applied.insert(name.clone(), publisher.apply(part, &ctx.lead).await);
     }
     Ok(applied)
 }

@@ -123,8 +123,7 @@ async fn step(
             .iter()
             .any(|(home, read)| &home.provider == name && read.is_err());
         if !blind {
-            ctx.must_lead()?;
-            result = publisher.apply(part).await.and(result);
+            result = publisher.apply(part, &ctx.lead).await.and(result);
         }
     }
     Ok((plan, result))

@@ -18,6 +18,7 @@ use kube::core::DynamicObject;
 use super::diagnosis::{self, Symptoms};
 use super::{Explanation, Live, LiveRrset, ProviderPlan, PublishError, Publisher, ask_cluster, endpoint};
 use crate::api::TxtFormat;
+use crate::lease::Lead;
 use crate::lookup::looker::Looker;
 use crate::lookup::{Answer, Direct, Failure};
 use crate::name::Name;
@@ -85,7 +86,7 @@ impl ExternalDns {
         ask_cluster(self.endpoints.get_opt(&name)).await
     }
 
-    async fn write(&self, plan: &ProviderPlan) -> Result<(), PublishError> {
+    async fn write(&self, plan: &ProviderPlan, lead: &Lead) -> Result<(), PublishError> {
         let desired = endpoint::spec(&plan.state, self.txt_format)?
             .map(|spec| endpoint::object(&plan.domain, &self.provider_name, &self.namespace, &spec));
         for _ in 0..ATTEMPTS {
@@ -94,6 +95,7 @@ impl ExternalDns {
                 let name = foreign.metadata.name.clone().unwrap_or_default();
                 return Err(PublishError::EndpointTaken(name));
             }
+            lead.confirm()?;
             let written = match (existing, &desired) {
                 (None, None) => Ok(()),
                 (None, Some(desired)) => self.create(desired).await,
@@ -198,8 +200,12 @@ impl Publisher for ExternalDns {
         self.look(zone, names).boxed()
     }
 
-    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>> {
-        self.write(plan).boxed()
+    fn apply<'a>(
+        &'a self,
+        plan: &'a ProviderPlan,
+        lead: &'a Lead,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        self.write(plan, lead).boxed()
     }
 
     /// Whether DNSEndpoints are served; whether an ExternalDNS serves the zone shows only in DNS.

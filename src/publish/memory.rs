@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, FutureExt as _, ready};
 
 use super::transaction::{same, transactions};
 use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher};
+use crate::lease::Lead;
 use crate::name::Name;
 use crate::record::{Key, Value};
 
@@ -125,8 +126,12 @@ impl Publisher for Memory {
         ready(self.look(zone, names)).boxed()
     }
 
-    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>> {
-        ready(self.carry_out(plan)).boxed()
+    fn apply<'a>(
+        &'a self,
+        plan: &'a ProviderPlan,
+        lead: &'a Lead,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
+        ready(lead.confirm().and_then(|()| self.carry_out(plan))).boxed()
     }
 
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>> {
@@ -178,16 +183,25 @@ mod tests {
         service.put(key.clone(), 300, [txt("foreign")]);
         let spf = [txt("v=spf1 -all")];
         assert_eq!(
-            service.apply(&plan(None, &[], &spf)).await,
+            service.apply(&plan(None, &[], &spf), &Lead::undisputed()).await,
             Err(PublishError::Raced(key.clone()))
         );
         let before = service.get(&key);
         let keep = ["\"foreign\""];
-        service.apply(&plan(before, &keep, &spf)).await.unwrap();
+        service
+            .apply(&plan(before, &keep, &spf), &Lead::undisputed())
+            .await
+            .unwrap();
         assert_eq!(service.get(&key).unwrap().records.len(), 2);
-        service.apply(&plan(service.get(&key), &keep, &[])).await.unwrap();
+        service
+            .apply(&plan(service.get(&key), &keep, &[]), &Lead::undisputed())
+            .await
+            .unwrap();
         assert_eq!(service.get(&key).unwrap().records.len(), 1);
-        service.apply(&plan(service.get(&key), &[], &[])).await.unwrap();
+        service
+            .apply(&plan(service.get(&key), &[], &[]), &Lead::undisputed())
+            .await
+            .unwrap();
         assert_eq!(service.get(&key), None);
         assert_eq!(service.writes(), 3);
     }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
+use crate::lease::Lead;
 use crate::name::Name;
 use crate::record::{Key, Value, Values};
 
@@ -99,8 +100,10 @@ pub trait Publisher: Send + Sync + fmt::Debug {
         names: &'a BTreeSet<Name>,
     ) -> BoxFuture<'a, Result<Live, PublishError>>;
 
-    /// Carries the plan out. Each zone's changes are one transaction where the provider has transactions.
-    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>>;
+    /// Carries the plan out. Each zone's changes are one transaction where the provider has transactions. Right before
+    /// each write it asks `lead`: who was frozen since its last read may write over its successor's work.
+    fn apply<'a>(&'a self, plan: &'a ProviderPlan, lead: &'a Lead)
+    -> BoxFuture<'a, Result<(), PublishError>>;
 
     /// Whether the API answers, takes the credentials and serves this zone.
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>>;
@@ -161,6 +164,9 @@ pub enum PublishError {
     /// Somebody changed the RRset between read and write.
     #[error("{0} was changed by somebody else at the same time")]
     Raced(Key),
+    /// Another replica may lead already.
+    #[error("this replica does not lead any more")]
+    LeadLost,
     /// The answer could not be read.
     #[error("the provider sends an answer that cannot be read")]
     Unreadable,
@@ -197,6 +203,7 @@ impl PublishError {
             Self::Refused(..) => "ChangeRefused",
             Self::Throttled(_) => "Throttled",
             Self::Raced(_) => "Raced",
+            Self::LeadLost => "NotApplied",
             Self::Unreadable => "ProviderUnreadable",
             Self::Unsupported(..) => "Unsupported",
             Self::Endpoint => "EndpointRefused",

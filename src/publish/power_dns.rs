@@ -23,6 +23,7 @@ use serde_json::{Value as Json, json};
 use super::http::{self, Api, Reply, segment};
 use super::transaction::{same, transactions};
 use super::{Change, Live, ProviderPlan, PublishError, Publisher};
+use crate::lease::Lead;
 use crate::name::Name;
 use crate::record::{self, Key, RecordType, Value};
 
@@ -103,7 +104,7 @@ impl PowerDns {
     }
 
     /// One PATCH, between two reads.
-    async fn transact(&self, zone: &Name, changes: &[&Change]) -> Result<(), PublishError> {
+    async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
         let found = self.get_zone(zone, "").await?.at(&names);
         if let Some(raced) = changes
@@ -113,6 +114,7 @@ impl PowerDns {
             return Err(PublishError::Raced(raced.key.clone()));
         }
         let body = patch(changes, &found.disabled);
+        lead.confirm()?;
         match self
             .api
             .send(Method::PATCH, &self.zone_path(zone), Some(&body))
@@ -152,12 +154,16 @@ impl Publisher for PowerDns {
         self.read_names(zone, names).boxed()
     }
 
-    fn apply<'a>(&'a self, plan: &'a ProviderPlan) -> BoxFuture<'a, Result<(), PublishError>> {
+    fn apply<'a>(
+        &'a self,
+        plan: &'a ProviderPlan,
+        lead: &'a Lead,
+    ) -> BoxFuture<'a, Result<(), PublishError>> {
         async move {
             storable(&plan.changes)?;
             for (zone, changes) in transactions(&plan.changes) {
                 // The first failure ends it: what comes later (DMARC) may rely on what came before.
-                self.transact(zone, &changes).await?;
+                self.transact(zone, &changes, lead).await?;
             }
             Ok(())
         }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 
 use crate::harness::{Dig, Operator, Site, USUAL, apply, eventually, kubectl};
@@ -40,10 +39,11 @@ fn wait_for_leader(site: &Site, replica: &str) -> LeaseSpec {
     eventually(&what, || lease(site), |lease| holder(lease) == replica)
 }
 
-/// Waits until the second replica leads; the time since the first one said for the last time that it does.
+/// Waits until the second replica leads; the time since the first one said for the last time that it does. `before` is
+/// the lease when that one was still there.
 #[track_caller]
-fn handover(site: &Site) -> Duration {
-    let mut renewed = Timestamp::UNIX_EPOCH;
+fn handover(site: &Site, before: &LeaseSpec) -> Duration {
+    let mut renewed = before.renew_time.as_ref().expect("the first one led").0;
     let taken = eventually(
         "two leads",
         || {
@@ -109,9 +109,10 @@ fn two(name: &str) -> (Site, Operator, Operator) {
 fn when_the_leader_is_killed_the_other_takes_over() {
     let (site, one, mut two) = two("leaderkilled");
     apply(&variant(&site, "203.0.113.5"));
+    let before = lease(&site);
     one.kill();
     let killed = Instant::now();
-    let waited = handover(&site);
+    let waited = handover(&site, &before);
     eprintln!("leading {:?} after the leader was killed", killed.elapsed());
     assert!(
         waited >= LEASE,
@@ -127,10 +128,11 @@ fn when_the_leader_is_killed_the_other_takes_over() {
 fn a_leader_that_is_asked_to_stop_hands_over_at_once() {
     let (site, one, _two) = two("leaderstopped");
     apply(&variant(&site, "203.0.113.5"));
+    let before = lease(&site);
     let asked = Instant::now();
     assert_eq!(one.stop(), Some(0), "to be asked to stop is no error");
     let ended = asked.elapsed();
-    let waited = handover(&site);
+    let waited = handover(&site, &before);
     eprintln!(
         "ended {ended:?} after SIGTERM, the other leads after {:?}",
         asked.elapsed()

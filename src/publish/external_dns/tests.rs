@@ -223,17 +223,26 @@ fn plan(texts: &[&str]) -> ProviderPlan {
 async fn the_object_is_made_kept_changed_and_removed() {
     let server = Scripted::default();
     let publisher = server.publisher();
-    publisher.apply(&plan(&["v=spf1 -all"])).await.unwrap();
+    publisher
+        .apply(&plan(&["v=spf1 -all"]), &Lead::undisputed())
+        .await
+        .unwrap();
     assert_eq!(server.taken_writes()[0].0, "POST");
     assert_eq!(
         publisher.observed(&name("example.com")).await,
         Ok(Some((1, None)))
     );
 
-    publisher.apply(&plan(&["v=spf1 -all"])).await.unwrap();
+    publisher
+        .apply(&plan(&["v=spf1 -all"]), &Lead::undisputed())
+        .await
+        .unwrap();
     assert_eq!(server.taken_writes(), [], "the second pass writes nothing");
 
-    publisher.apply(&plan(&["v=spf1 a -all"])).await.unwrap();
+    publisher
+        .apply(&plan(&["v=spf1 a -all"]), &Lead::undisputed())
+        .await
+        .unwrap();
     let (method, body) = server.taken_writes().remove(0);
     assert_eq!(method, "PATCH");
     assert_eq!(body["metadata"]["resourceVersion"], "7");
@@ -242,14 +251,14 @@ async fn the_object_is_made_kept_changed_and_removed() {
         json!(["\"v=spf1 a -all\""])
     );
 
-    publisher.apply(&plan(&[])).await.unwrap();
+    publisher.apply(&plan(&[]), &Lead::undisputed()).await.unwrap();
     let (method, body) = server.taken_writes().remove(0);
     assert_eq!(method, "DELETE");
     assert_eq!(
         body["preconditions"],
         json!({"uid": "u1", "resourceVersion": "7"})
     );
-    publisher.apply(&plan(&[])).await.unwrap();
+    publisher.apply(&plan(&[]), &Lead::undisputed()).await.unwrap();
     assert_eq!(server.taken_writes(), []);
 }
 
@@ -262,7 +271,7 @@ async fn an_object_of_somebody_else_is_left_alone() {
         "metadata": {"name": object_name}, "spec": {}}));
     for texts in [&["v=spf1 -all"][..], &[]] {
         assert_eq!(
-            server.publisher().apply(&plan(texts)).await,
+            server.publisher().apply(&plan(texts), &Lead::undisputed()).await,
             Err(PublishError::EndpointTaken(object_name.clone()))
         );
     }
