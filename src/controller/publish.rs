@@ -11,7 +11,7 @@ use super::{Context, Error, signer};
 use crate::api::{DmarcPolicy, MailDomain};
 use crate::intent::Intent;
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, Step, group, plan};
+use crate::plan::{Group, Plan, Situation, group, plan};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Live, ProviderPlan, PublishError, Publisher, connect};
 use crate::record::{Key, RecordType};
@@ -93,7 +93,6 @@ pub async fn publish(
         signer::retract(ctx, object, &intent.domain, held, &view.book).await?;
     }
     let applied = apply(ctx, intent, view, calls).await?;
-    settle(view, &plan, &applied, &publishers);
     let deferred = publishers
         .into_iter()
         .filter_map(|(name, publisher)| publisher.ok().filter(|p| p.hands_over()).map(|p| (name, p)))
@@ -242,28 +241,4 @@ async fn apply(
         applied.insert(name.clone(), publisher.apply(part, &ctx.lead).await);
     }
     Ok(applied)
-}
-
-/// A provider that reads back what it wrote has shown that it is there.
-fn settle(
-    view: &mut View,
-    plan: &Plan,
-    applied: &BTreeMap<String, Result<(), PublishError>>,
-    publishers: &Publishers,
-) {
-    for row in plan
-        .rows
-        .iter()
-        .filter(|row| matches!(row.step, Step::Write | Step::Mend))
-    {
-        let Some(home) = &row.home else { continue };
-        let reads_back = publishers
-            .get(&home.provider)
-            .is_some_and(|p| p.as_ref().is_ok_and(|p| !p.hands_over()));
-        let done = applied.get(&home.provider).is_some_and(Result::is_ok);
-        if let (true, true, Some(entry)) = (reads_back, done, view.book.written.get_mut(&row.group.key)) {
-            entry.values.clone_from(&row.group.values);
-            entry.settled = true;
-        }
-    }
 }

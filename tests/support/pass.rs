@@ -22,7 +22,7 @@ use maildomain::verify::{Verdict, silent_servers, verify};
 
 use crate::dns::NameServers;
 use crate::keys::pair;
-use crate::provider::{LiveByHome, apply, remembered};
+use crate::provider::{LiveByHome, apply};
 use crate::setting::Setting;
 use crate::zone::Zone;
 
@@ -136,7 +136,7 @@ impl<'a> Course<'a> {
             drain: DRAIN,
         });
         let applied = apply(self.setting, &mut self.zone, &plan, &live);
-        self.written = remembered(self.setting, &plan, &applied);
+        self.written = plan.written.clone();
         let servers = NameServers::new(&self.zone, &self.setting.overrides);
         let to_be_seen: Vec<Group> = plan.rows.iter().map(|row| row.group.clone()).collect();
         let direct = ask(&servers, &to_be_seen);

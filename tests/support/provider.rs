@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use maildomain::plan::{Plan, Step, Written};
+use maildomain::plan::Plan;
 use maildomain::publish::{Live, PublishError};
-use maildomain::record::Key;
 use maildomain::tenancy::Home;
 
 use crate::setting::Setting;
@@ -35,27 +34,4 @@ pub(crate) fn apply(
         applied.insert(name.clone(), behaviour.write.map_or(Ok(()), Err));
     }
     applied
-}
-
-/// The ledger after the write: a provider that reads back what it wrote has shown that it is there.
-pub(crate) fn remembered(
-    setting: &Setting,
-    plan: &Plan,
-    applied: &BTreeMap<String, Result<(), PublishError>>,
-) -> BTreeMap<Key, Written> {
-    let mut written = plan.written.clone();
-    let done = |home: &Home| {
-        applied.get(&home.provider).is_some_and(Result::is_ok)
-            && !setting.behaviour(&home.provider).hands_over
-    };
-    let wrote = plan
-        .rows
-        .iter()
-        .filter(|row| matches!(row.step, Step::Write | Step::Mend));
-    for row in wrote.filter(|row| row.home.as_ref().is_some_and(done)) {
-        let entry = written.get_mut(&row.group.key).unwrap();
-        entry.values.clone_from(&row.group.values);
-        entry.settled = true;
-    }
-    written
 }
