@@ -16,11 +16,11 @@ export ZONES EXTERNALDNS_ZONES BENCH_COUNT
 help:
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: demo test up down generate lint unit e2e mutants campaign bench fmt image clean
+.PHONY: demo test up down generate lint unit contract e2e mutants campaign bench fmt image clean
 demo: ## the whole story on this machine, from nothing to the end; leaves nothing running
 	@tests/demo/run
 
-test: ## everything that must pass: lint, unit, golden, end to end (what CI runs)
+test: ## everything that must pass: lint, unit, golden, contract, end to end (what CI runs)
 	@tests/run
 
 up: ## a world with the operator, ZONES="a.example ..." EXTERNALDNS_ZONES="..."; prints its environment
@@ -37,6 +37,9 @@ lint: ## rustfmt, clippy, cargo-deny, shellcheck, helm lint, generated files
 
 unit: ## the tests that need no world
 	@tests/run unit
+
+contract: ## one table of cases against every publisher, with name servers of its own
+	@tests/run contract
 
 e2e: ## the end-to-end tests, in a world of their own
 	@tests/run e2e

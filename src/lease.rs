@@ -41,7 +41,8 @@ impl Lead {
         Self::default()
     }
 
-    fn not_yet() -> Self {
+    /// The lead of one who has not won an election yet.
+    pub fn not_yet() -> Self {
         Self {
             until: Some(Arc::new(Mutex::new(Instant::now()))),
         }

@@ -50,7 +50,7 @@
 //! status/            conditions, rows, reasons
 //! output.rs          the layouts of a signer's Secret
 //! lookup/            DNS facts; asking: delegations, servers, resolvers
-//! publish/           the seam to providers; PowerDNS, ExternalDNS, HTTP
+//! publish/           the seam to providers; PowerDNS, ExternalDNS, RFC 2136, HTTP
 //! controller/        the shell: watches, passes, writes
 //! ```
 //!
@@ -60,7 +60,7 @@
 //! |---|---|
 //! | check | one function and one line in that protocol's `CHECKS` |
 //! | mail protocol | one file in `protocol/`, two lines in `protocol/mod.rs` |
-//! | provider | one file in `publish/`, one arm in `publish/connect.rs`, one field of `ClusterDNSProviderSpec` |
+//! | provider | one file in `publish/`, one arm in `publish/connect.rs`, one field of `ClusterDNSProviderSpec`, one line in `tests/contract` |
 //! | record type | one variant of [`record::Value`]; the compiler names the encoders |
 //! | signer format | one function and one arm in `output.rs`, one variant of [`api::SignerFormat`] |
 //! | condition or reason | `status/conditions.rs` |

@@ -224,8 +224,14 @@ fn check_provider(place: &str, object: &ClusterDNSProvider) {
         spec.zones.len(),
         "{place}: every zone is a name"
     );
-    assert!(
-        spec.power_dns.is_some() != spec.external_dns.is_some(),
+    let backends = [
+        spec.power_dns.is_some(),
+        spec.external_dns.is_some(),
+        spec.rfc2136.is_some(),
+    ];
+    assert_eq!(
+        backends.iter().filter(|backend| **backend).count(),
+        1,
         "{place}: exactly one backend"
     );
     assert!(

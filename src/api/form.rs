@@ -40,6 +40,10 @@ pub(super) const HTTPS: &str = r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9._~/%-]*$";
 pub(super) const API: &str = r"^https?://[A-Za-z0-9.:\[\]-]+/?$";
 /// The id of a PowerDNS server.
 pub(super) const SERVER_ID: &str = r"^[A-Za-z0-9.-]+$";
+/// A host or an address with a port.
+pub(super) const SERVER: &str = r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}$";
+/// The name of a TSIG key (RFC 8945 section 4.2).
+pub(super) const KEY_NAME: &str = r"^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$";
 /// A duration as Kubernetes writes it.
 pub(super) const DURATION: &str = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
 /// A Secret's name.
@@ -95,6 +99,14 @@ const SENTENCES: &[(&str, &str)] = &[
     (
         SERVER_ID,
         "write the server's id as the API names it, like localhost",
+    ),
+    (
+        SERVER,
+        "write host and port, like 192.0.2.1:53, [2001:db8::53]:53 or ns1.corp:53",
+    ),
+    (
+        KEY_NAME,
+        "write the key's name as the server has it, without the final dot, like maildomain",
     ),
     (DURATION, "write a duration like 90s or 5m"),
     (

@@ -35,8 +35,8 @@ use super::{SecretKeyRef, form};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.powerDNS), has(self.externalDNS)].filter(x, x).size() == 1")
-        .message("spec needs exactly one of powerDNS, externalDNS"),
+    validation = Rule::new("[has(self.powerDNS), has(self.externalDNS), has(self.rfc2136)].filter(x, x).size() == 1")
+        .message("spec needs exactly one of powerDNS, externalDNS, rfc2136"),
 )]
 pub struct ClusterDNSProviderSpec {
     /// The zones that this provider serves, reverse zones among them. A name goes to the longest match.
@@ -62,6 +62,9 @@ pub struct ClusterDNSProviderSpec {
     /// ExternalDNS, through DNSEndpoint objects in the operator's namespace.
     #[serde(default, rename = "externalDNS", skip_serializing_if = "Option::is_none")]
     pub external_dns: Option<ExternalDNS>,
+    /// A primary server that takes DNS UPDATE (RFC 2136): BIND, Knot, PowerDNS and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rfc2136: Option<Rfc2136>,
 }
 
 /// One permission: these namespaces may publish under these domains.
@@ -134,6 +137,45 @@ pub enum TxtFormat {
     Quoted,
     /// As it is: Azure, and no value over 255 octets.
     Raw,
+}
+
+/// A primary server that takes DNS UPDATE (RFC 2136) over TCP, signed with TSIG (RFC 8945).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rfc2136 {
+    /// The primary server of the zones, host and TCP port: `192.0.2.1:53`, `[2001:db8::53]:53` or `ns1.corp:53`. It is
+    /// asked and told directly, so it must be the primary, not a secondary that forwards.
+    #[schemars(length(min = 4, max = 260), regex(pattern = form::SERVER))]
+    pub server: String,
+    /// The key that signs every message (RFC 8945). Answers without its signature are not believed.
+    pub tsig: Tsig,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tsig {
+    /// The key's name, as the server has it (RFC 8945 section 4.2); a domain name, often of one label.
+    #[schemars(length(min = 1, max = 253), regex(pattern = form::KEY_NAME))]
+    pub key_name: String,
+    /// The key's algorithm (RFC 8945 section 6). Default `HMACSHA256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<TsigAlgorithm>,
+    /// The key's secret in base64, as `tsig-keygen` and `keymgr` print it, in a Secret of the operator's namespace.
+    pub secret_ref: SecretKeyRef,
+}
+
+/// How messages are signed (RFC 8945 section 6).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
+pub enum TsigAlgorithm {
+    /// hmac-sha256.
+    #[default]
+    #[serde(rename = "HMACSHA256")]
+    HmacSha256,
+    /// hmac-sha512.
+    #[serde(rename = "HMACSHA512")]
+    HmacSha512,
 }
 
 /// What the operator found when it used the provider.

@@ -9,8 +9,9 @@ use kube::{Api, ResourceExt as _};
 
 use super::external_dns::ExternalDns;
 use super::power_dns::PowerDns;
+use super::rfc2136::Rfc2136;
 use super::{PublishError, Publisher};
-use crate::api::{ClusterDNSProvider, ExternalDNS, PowerDNS, SecretKeyRef};
+use crate::api::{self, ClusterDNSProvider, ExternalDNS, PowerDNS, SecretKeyRef, Tsig};
 use crate::lookup::looker::Looker;
 use crate::name::Name;
 
@@ -26,17 +27,19 @@ pub async fn connect(
     namespace: &str,
     looker: &Arc<Looker>,
 ) -> Result<Arc<dyn Publisher>, PublishError> {
-    match (&provider.spec.power_dns, &provider.spec.external_dns) {
-        (Some(settings), None) => Ok(Arc::new(power_dns(settings, client, namespace).await?)),
-        (None, Some(settings)) => {
+    let spec = &provider.spec;
+    match (&spec.power_dns, &spec.external_dns, &spec.rfc2136) {
+        (Some(settings), None, None) => Ok(Arc::new(power_dns(settings, client, namespace).await?)),
+        (None, None, Some(settings)) => Ok(Arc::new(rfc2136(settings, client, namespace).await?)),
+        (None, Some(settings), None) => {
             let zones = provider.spec.zones.iter();
             let zones = zones.filter_map(|zone| Name::parse(zone).ok()).collect();
             let publisher = external_dns(settings, client, namespace, &provider.name_any(), looker)?;
             Ok(Arc::new(publisher.with_zones(zones)))
         }
-        (None, None) | (Some(_), Some(_)) => Err(PublishError::Misconfigured(
-            "spec needs exactly one of powerDNS, externalDNS",
-        )),
+        (None, None, None) | (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => Err(
+            PublishError::Misconfigured("spec needs exactly one of powerDNS, externalDNS, rfc2136"),
+        ),
     }
 }
 
@@ -53,6 +56,21 @@ async fn power_dns(
     let api_key = secret(client, namespace, api_key_secret_ref).await?;
     let server_id = server_id.as_deref().unwrap_or(DEFAULT_SERVER_ID);
     PowerDns::new(url, server_id, &api_key)
+}
+
+async fn rfc2136(
+    settings: &api::Rfc2136,
+    client: &kube::Client,
+    namespace: &str,
+) -> Result<Rfc2136, PublishError> {
+    let api::Rfc2136 { server, tsig } = settings;
+    let Tsig {
+        key_name,
+        algorithm,
+        secret_ref,
+    } = tsig;
+    let secret = secret(client, namespace, secret_ref).await?;
+    Rfc2136::new(server, key_name, algorithm.unwrap_or_default(), &secret)
 }
 
 fn external_dns(

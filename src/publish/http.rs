@@ -169,7 +169,7 @@ fn allowed_url(text: &str) -> Result<Url, PublishError> {
 /// Link-local addresses, and the one unique-local address with the same use. Clouds serve the credentials of the
 /// machine there (169.254.169.254, fd00:ec2::254): whoever may write a provider's URL must not borrow the
 /// operator's place in the network to talk to them. No DNS service lives there.
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => {

@@ -10,6 +10,7 @@ pub mod external_dns;
 pub mod http;
 pub mod memory;
 pub mod power_dns;
+pub mod rfc2136;
 mod transaction;
 
 use connect::ask_cluster;

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::http::{self, Api, Reply, segment};
-use super::transaction::{same, transactions};
+use super::transaction::{carried_out, describe, same, transactions};
 use super::{Change, Live, ProviderPlan, PublishError, Publisher};
 use crate::lease::Lead;
 use crate::name::Name;
@@ -339,30 +339,6 @@ fn encode(change: &Change, disabled: Option<&BTreeSet<String>>) -> Json {
             "records": records,
         })
     }
-}
-
-/// Whether what was written is there. Values that somebody added meanwhile are the next plan's matter.
-fn carried_out(change: &Change, after: &Live) -> bool {
-    match after.rrsets.get(&change.key) {
-        None => change.deletes(),
-        Some(live) => {
-            !change.deletes()
-                && change.keep.iter().all(|raw| live.records.contains_key(raw))
-                && change
-                    .ours
-                    .iter()
-                    .all(|value| live.records.values().any(|found| found.as_ref() == Some(value)))
-        }
-    }
-}
-
-/// The RRsets of a PATCH for a message, three at most.
-fn describe(changes: &[&Change]) -> String {
-    let mut text: Vec<String> = changes.iter().take(3).map(|c| c.key.to_string()).collect();
-    if changes.len() > 3 {
-        text.push(format!("{} more", changes.len() - 3));
-    }
-    text.join(", ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How the changes of a plan become transactions, and when one may still be carried out.
 
-use super::{Change, LiveRrset};
+use super::{Change, Live, LiveRrset};
 use crate::name::Name;
 
 /// Whether the RRset is still what the plan was made from: the same texts and the same TTL.
@@ -38,6 +38,30 @@ pub(super) fn transactions(changes: &[Change]) -> Vec<(&Name, Vec<&Change>)> {
         }
     }
     transactions
+}
+
+/// Whether what was written is there. Values that somebody added meanwhile are the next plan's matter.
+pub(super) fn carried_out(change: &Change, after: &Live) -> bool {
+    match after.rrsets.get(&change.key) {
+        None => change.deletes(),
+        Some(live) => {
+            !change.deletes()
+                && change.keep.iter().all(|raw| live.records.contains_key(raw))
+                && change
+                    .ours
+                    .iter()
+                    .all(|value| live.records.values().any(|found| found.as_ref() == Some(value)))
+        }
+    }
+}
+
+/// The RRsets of a transaction for a message, three at most.
+pub(super) fn describe(changes: &[&Change]) -> String {
+    let mut text: Vec<String> = changes.iter().take(3).map(|c| c.key.to_string()).collect();
+    if changes.len() > 3 {
+        text.push(format!("{} more", changes.len() - 3));
+    }
+    text.join(", ")
 }
 
 #[cfg(test)]

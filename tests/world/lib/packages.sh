@@ -5,7 +5,7 @@ debian_packages=(
   # the node
   containerd runc containernetworking-plugins nftables iproute2 procps openssl util-linux
   # the internet
-  pdns-server pdns-backend-sqlite3 sqlite3 knot knot-dnsutils unbound dnsutils
+  pdns-server pdns-backend-sqlite3 sqlite3 knot knot-dnsutils bind9 unbound dnsutils
   # the judges of mail
   rspamd opendkim opendkim-tools python3 python3-dkim python3-spf
   # what the scripts and the image of the operator need

@@ -1,0 +1,87 @@
+//! The table. A list is what a kind of publisher must do; each line of it is a function of these modules.
+
+pub mod aliases;
+pub mod races;
+pub mod records;
+pub mod refusals;
+pub mod sharing;
+
+/// Makes a test of each case.
+macro_rules! tests {
+    ($publisher:ident: $($module:ident :: $case:ident,)+) => {
+        $(#[test]
+        fn $case() {
+            crate::cases::$module::$case(&crate::servers::$publisher());
+        })+
+    };
+}
+
+/// What everybody must do.
+macro_rules! every_publisher {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            records::every_type_is_written_read_and_removed,
+            records::long_texts_are_whole,
+            records::texts_of_any_octets_are_kept,
+            records::reverse_zones_are_zones,
+            records::a_new_ttl_is_written_and_a_shared_one_is_left,
+            records::more_than_one_message_holds,
+            records::a_plan_of_several_zones,
+            records::nothing_to_do_is_nothing_done,
+            sharing::foreign_values_stay_byte_for_byte,
+            sharing::only_ours_is_removed,
+            races::a_value_added_meanwhile_is_kept,
+            races::an_rrset_made_meanwhile_is_kept,
+            races::an_rrset_removed_meanwhile_is_noticed,
+            races::one_race_holds_the_whole_zone_back,
+            aliases::an_alias_takes_the_place_of_records_and_gives_it_back,
+            refusals::a_zone_that_is_not_there_is_never_empty,
+            refusals::a_zone_that_is_there_is_found,
+            refusals::who_does_not_lead_writes_nothing,
+        }
+    };
+}
+
+/// What DNS itself makes difficult.
+macro_rules! zones_of_servers {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            records::names_in_another_case_are_found_and_replaced,
+            aliases::other_types_forbid_an_alias,
+            aliases::records_that_come_meanwhile_forbid_an_alias,
+            aliases::an_alias_that_comes_meanwhile_is_kept,
+            refusals::names_of_other_zones_are_not_this_ones,
+            refusals::a_wildcard_is_no_record_of_a_name,
+        }
+    };
+}
+
+/// Credentials, and a server that is gone.
+macro_rules! credentials {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            refusals::revoked_credentials_are_told,
+            refusals::a_server_that_is_gone_is_unreachable,
+        }
+    };
+}
+
+/// Credentials that may not write.
+macro_rules! rights {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            refusals::a_key_without_the_right_is_refused,
+        }
+    };
+}
+
+/// Servers that compare and write in one step.
+macro_rules! compare_and_swap {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            races::a_busy_neighbour_loses_nothing,
+        }
+    };
+}
+
+pub(crate) use {compare_and_swap, credentials, every_publisher, rights, tests, zones_of_servers};

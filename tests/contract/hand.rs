@@ -1,0 +1,142 @@
+//! Somebody else: writes to the same server, and sees what it answers, by other means than the publisher under test.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use maildomain::name::Name;
+use maildomain::publish::memory::Memory;
+use maildomain::record::{Key, RecordType, Value};
+
+use crate::process::run;
+
+/// An RRset as the outside sees it: its TTL, and each record's data in presentation format.
+pub type Seen = (u32, BTreeSet<String>);
+
+/// A foreign writer and a witness.
+pub trait Hand: Debug {
+    /// Carries out lines of `nsupdate`, `add OWNER TTL TYPE DATA` and `delete OWNER TYPE [DATA]`, in one transaction.
+    fn write(&self, zone: &str, lines: &[String]);
+
+    /// What stands there; `None`: nothing.
+    fn see(&self, owner: &str, record_type: &str) -> Option<Seen>;
+
+    /// Adds one record.
+    fn add(&self, zone: &str, owner: &str, ttl: u32, record_type: &str, data: &str) {
+        self.write(zone, &[format!("add {owner}. {ttl} {record_type} {data}")]);
+    }
+
+    /// Deletes one record.
+    fn delete(&self, zone: &str, owner: &str, record_type: &str, data: &str) {
+        self.write(zone, &[format!("delete {owner}. {record_type} {data}")]);
+    }
+
+    /// The data alone.
+    fn data(&self, owner: &str, record_type: &str) -> BTreeSet<String> {
+        self.see(owner, record_type)
+            .map(|seen| seen.1)
+            .unwrap_or_default()
+    }
+}
+
+/// BIND's tools: `nsupdate` with a key of its own, and `dig`.
+#[derive(Debug)]
+pub struct Tools {
+    pub port: u16,
+    /// `algorithm:name:secret`.
+    pub key: String,
+}
+
+const PACKAGE: &str = "bind9-dnsutils";
+
+impl Hand for Tools {
+    fn write(&self, zone: &str, lines: &[String]) {
+        let mut script = format!("server 127.0.0.1 {}\nzone {zone}.\n", self.port);
+        for line in lines {
+            script.push_str(&format!("update {line}\n"));
+        }
+        script.push_str("send\n");
+        run(PACKAGE, &["nsupdate", "-v", "-y", &self.key], &script);
+    }
+
+    fn see(&self, owner: &str, record_type: &str) -> Option<Seen> {
+        let port = self.port.to_string();
+        let said = run(
+            PACKAGE,
+            &[
+                "dig",
+                "@127.0.0.1",
+                "-p",
+                &port,
+                "+tcp",
+                "+norecurse",
+                "+noall",
+                "+answer",
+                "-q",
+                owner,
+                "-t",
+                record_type,
+            ],
+            "",
+        );
+        let mut seen: Option<Seen> = None;
+        for line in said.lines().filter(|line| !line.starts_with(';')) {
+            let mut rest = line;
+            let fields: Vec<&str> = std::iter::from_fn(|| {
+                let (field, tail) = rest.split_once([' ', '\t'])?;
+                rest = tail.trim_start();
+                Some(field)
+            })
+            .take(4)
+            .collect();
+            let [name, ttl, "IN", kind] = fields.as_slice() else {
+                panic!("dig said {line:?}");
+            };
+            if *kind == record_type && name.trim_end_matches('.').eq_ignore_ascii_case(owner) {
+                let seen = seen.get_or_insert_with(|| (ttl.parse().unwrap(), BTreeSet::new()));
+                seen.1.insert(rest.to_owned());
+            }
+        }
+        seen
+    }
+}
+
+/// Direct access to the service in memory.
+#[derive(Debug)]
+pub struct Direct(pub Arc<Memory>);
+
+impl Hand for Direct {
+    fn write(&self, _zone: &str, lines: &[String]) {
+        for line in lines {
+            let fields: Vec<&str> = line.splitn(5, ' ').collect();
+            let (owner, record_type, ttl, data, add) = match fields.as_slice() {
+                ["add", owner, ttl, record_type, data] => {
+                    (owner, record_type, ttl.parse().unwrap(), Some(*data), true)
+                }
+                ["delete", owner, record_type, data @ ..] => {
+                    let data = line.find(record_type).filter(|_| !data.is_empty());
+                    let data = data.map(|at| line[at + record_type.len()..].trim());
+                    (owner, record_type, 0, data, false)
+                }
+                _ => panic!("{line:?}"),
+            };
+            let record_type = RecordType::parse(record_type).unwrap();
+            let key = Key::new(Name::parse(owner).unwrap(), record_type);
+            let before = self.0.get(&key).unwrap_or_default();
+            let mut values: BTreeSet<Value> = before.records.into_values().flatten().collect();
+            let value = data.map(|data| Value::parse(record_type, data).unwrap());
+            match value {
+                Some(value) if add => drop(values.insert(value)),
+                Some(value) => drop(values.remove(&value)),
+                None => values.clear(),
+            }
+            self.0.put(key, if add { ttl } else { before.ttl }, values);
+        }
+    }
+
+    fn see(&self, owner: &str, record_type: &str) -> Option<Seen> {
+        let key = Key::new(Name::parse(owner).unwrap(), RecordType::parse(record_type)?);
+        let rrset = self.0.get(&key)?;
+        Some((rrset.ttl, rrset.records.into_keys().collect()))
+    }
+}
