@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maildomain::plan::{Plan, Step, Written};
+use maildomain::plan::{Plan, Written};
 use maildomain::publish::{Live, PublishError};
 use maildomain::record::Key;
 use maildomain::tenancy::Home;
@@ -48,10 +48,7 @@ pub(crate) fn remembered(
         applied.get(&home.provider).is_some_and(Result::is_ok)
             && !setting.behaviour(&home.provider).hands_over
     };
-    let wrote = plan
-        .rows
-        .iter()
-        .filter(|row| matches!(row.step, Step::Write | Step::Mend));
+    let wrote = plan.rows.iter().filter(|row| row.step.writes());
     for row in wrote.filter(|row| row.home.as_ref().is_some_and(done)) {
         let entry = written.get_mut(&row.group.key).unwrap();
         entry.values.clone_from(&row.group.values);
