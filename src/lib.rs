@@ -32,7 +32,8 @@
 //! # Where things are
 //!
 //! ```text
-//! main.rs            the binary: controller, crd
+//! main.rs            the binary: controller, crd, plan
+//! cli/               on a user's own machine, without a cluster: the plan of a file
 //! config.rs          the configuration file
 //! admin.rs           probes and metrics over HTTP
 //! metrics.rs         everything that is measured
@@ -70,6 +71,7 @@
 pub mod admin;
 pub mod api;
 pub mod cidr;
+pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod finding;
