@@ -121,3 +121,40 @@ fn run(case: &Path) -> String {
         text(&output.stderr)
     )
 }
+
+#[test]
+fn what_is_printed_for_a_zone_file_satisfies_when_it_is_pasted() {
+    let case = directory().join("bind");
+    let program = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maildomain"));
+        command.current_dir(&case).args(["plan", "-f", "domain.yaml"]);
+        command
+    };
+    let printed = program().args(["--output", "bind"]).output().unwrap();
+    // The zones of the test, and each line without its class.
+    let mut zone = std::fs::read_to_string(directory().join("first-day-live/zone.txt")).unwrap();
+    for line in String::from_utf8(printed.stdout).unwrap().lines() {
+        zone += &line.replacen(". ", " ", 1).replacen(" IN ", " ", 1);
+        zone.push('\n');
+    }
+    let server = NameServer::start(&zone);
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-pasted.yaml");
+    std::fs::write(&config, server.configuration()).unwrap();
+    let port = server.port().to_string();
+    let looked = program()
+        .args(["--live", "--dns-port", &port, "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(looked.stdout).unwrap();
+    assert_eq!(looked.status.code(), Some(0), "{text}");
+    let marks: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| {
+            line.starts_with("  ") && !line.contains("????????") && !line.contains("old._domainkey")
+        })
+        .filter_map(|line| line.get(2..4))
+        .filter(|mark| mark.ends_with(' ') && !mark.starts_with(' '))
+        .collect();
+    assert_eq!(marks, BTreeSet::from(["= "]), "{text}");
+}
