@@ -169,6 +169,8 @@ fn key_state(ctx: &Context, object: &MailDomain, intent: &Intent, view: &View, h
             false,
         ),
         (false, _, Some(_)) => (KeyStage::Active, None, false),
+        // No signer gets a key by being observed; that is not what is judged.
+        (true, Some(_), Some(_)) if !intent.conduct.leaves_traces() => (KeyStage::Proven, None, false),
         (true, Some(pair), Some(_)) => in_outputs(ctx, object, intent, held, pair.public().algorithm()),
     };
     if let Some(trouble) = trouble {

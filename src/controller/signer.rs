@@ -126,9 +126,13 @@ async fn keys_of(
     intent: &Intent,
 ) -> Result<Vec<ProvenKey>, Error> {
     let book = Book::read(ctx, &intent.domain).await?;
+    // A domain that is only observed may have no ledger and get none: the output keeps what it holds, and gets nothing.
+    if book.is_new() && !intent.conduct.leaves_traces() {
+        return Ok(copies(stored, object, &intent.domain));
+    }
     // Somebody deleted the ledger. It is about to be written anew; until then the output keeps what it holds.
-    let proven = |status: &MailDomainStatus| status.keys.iter().any(|key| key.stage >= KeyStage::Proven);
-    if book.is_new() && object.status.as_ref().is_some_and(proven) {
+    let signs = |status: &MailDomainStatus| status.keys.iter().any(|key| key.stage >= KeyStage::Proven);
+    if book.is_new() && object.status.as_ref().is_some_and(signs) {
         return Err(Error::Incomplete("ledger, though keys of it are proven"));
     }
     // A ledger of another namespace proves nothing here: its selectors are not ours.
@@ -176,18 +180,15 @@ async fn keys_of(
             KeySource::Import { secret, entry, .. } => (secret.clone(), entry.as_str()),
             KeySource::PublicKey { .. } | KeySource::Delegate { .. } => continue,
         };
-        let Some(pair) = read_pair(ctx, namespace, &secret, entry).await? else {
+        let read = read_pair(ctx, namespace, &secret, entry).await?;
+        // A lost key is not replaced while no key is made; mail goes on being signed with the output's own copy.
+        let kept = || copy(stored, &intent.domain, &selector).filter(|_| !intent.conduct.makes_keys());
+        let Some(pair) = read.or_else(kept) else {
             continue;
         };
         // Never sign with a key that is not the one that was proven.
         if life.fingerprint.as_deref() == Some(pair.public().fingerprint().as_str()) {
-            let algorithm = pair.public().algorithm();
-            keys.push(ProvenKey {
-                domain: intent.domain.clone(),
-                selector,
-                algorithm,
-                pem: pair.pem().to_owned(),
-            });
+            keys.push(proven(&intent.domain, selector, &pair));
         }
     }
     Ok(keys)
@@ -198,14 +199,36 @@ async fn keys_of(
 fn predecessor(stored: Option<&Secret>, domain: &Name, life: &KeyLife) -> Option<ProvenKey> {
     let Predecessor { selector, record } = life.predecessor.as_ref()?;
     let selector = Selector::parse(selector).ok()?;
-    let file = stored?.data.as_ref()?.get(&file_name(domain, &selector))?;
-    let pair = PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()?;
-    (pair.public().record_text() == *record).then(|| ProvenKey {
+    let pair = copy(stored, domain, &selector)?;
+    (pair.public().record_text() == *record).then(|| proven(domain, selector, &pair))
+}
+
+/// The output's own copy of a key.
+fn copy(stored: Option<&Secret>, domain: &Name, selector: &Selector) -> Option<PrivateKey> {
+    let file = stored?.data.as_ref()?.get(&file_name(domain, selector))?;
+    PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()
+}
+
+/// The output's own copies of the keys that the status calls proven.
+fn copies(stored: Option<&Secret>, object: &MailDomain, domain: &Name) -> Vec<ProvenKey> {
+    let keys = object.status.iter().flat_map(|status| &status.keys);
+    keys.filter(|key| key.stage >= KeyStage::Proven)
+        .filter_map(|key| {
+            let selector = Selector::parse(&key.selector).ok()?;
+            let pair = copy(stored, domain, &selector)?;
+            let same = key.fingerprint.as_deref() == Some(pair.public().fingerprint().as_str());
+            same.then(|| proven(domain, selector, &pair))
+        })
+        .collect()
+}
+
+fn proven(domain: &Name, selector: Selector, pair: &PrivateKey) -> ProvenKey {
+    ProvenKey {
         domain: domain.clone(),
         selector,
         algorithm: pair.public().algorithm(),
         pem: pair.pem().to_owned(),
-    })
+    }
 }
 
 /// Takes keys that are not proven any more out of the outputs of the signers that may hold them: before their records

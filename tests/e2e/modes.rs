@@ -313,3 +313,34 @@ fn reported_drift_is_named_and_left() {
     site.wait_for("Published", "True/AsDeclared");
     assert_eq!(site.zone_at_provider(), published);
 }
+
+#[test]
+fn while_suspended_a_lost_key_is_not_replaced_and_mail_stays_signed() {
+    let site = Site::new("suspend-lost-key");
+    site.apply_signer();
+    let _operator = site.operator();
+    let settings = publishing(&site, "drift: Repair");
+    apply(&declared(&site, &settings));
+    site.wait_for("KeysReady", "True");
+    let (signing, secrets) = (site.signing_selectors(), site.key_secrets());
+    apply(&with_head(
+        &site,
+        &format!("suspend: true\n  publishing: {{{settings}}}"),
+    ));
+    site.wait_for("Published", "True/Suspended");
+    kubectl(&["-n", &site.namespace, "delete", &secrets[0]]);
+    site.wait_for("KeysReady", "False/KeyNotMade");
+    throughout(
+        "no key is made and signing goes on",
+        A_WHILE,
+        || (site.key_secrets().len(), site.signing_selectors()),
+        |(count, selectors)| *count == secrets.len() - 1 && *selectors == signing,
+    );
+    apply(&declared(&site, &settings));
+    eventually(
+        "a new key follows",
+        || site.key_secrets().len(),
+        |count| *count == secrets.len(),
+    );
+    site.wait_for("Ready", "True");
+}
