@@ -131,6 +131,18 @@ pub fn recalled(keys: &[KeyStatus]) -> BTreeMap<String, KeyLife> {
         .collect()
 }
 
+/// Adds the proofs that only the status knows: of the same key under the same selector.
+pub fn recall_proofs(lives: &mut BTreeMap<String, KeyLife>, recalled: BTreeMap<String, KeyLife>) {
+    for (id, known) in recalled {
+        let life = lives.entry(id).or_default();
+        if life.selector.is_none() {
+            *life = known;
+        } else if life.selector == known.selector && life.fingerprint == known.fingerprint {
+            life.proven = life.proven.take().or(known.proven);
+        }
+    }
+}
+
 /// Notes the pair that was found. Another one than before, which a user's Secret may bring, has to be seen anew.
 pub fn found(life: &mut KeyLife, public: &PublicKey) {
     let fingerprint = public.fingerprint();
@@ -490,6 +502,34 @@ mod tests {
             slots(&intent(), OWNER, &lives, &free).0[0].selector.as_str(),
             "md-1"
         );
+    }
+
+    #[test]
+    fn a_proof_is_recalled_for_the_same_key_only() {
+        let life = |selector: &str, fingerprint: &str, proven: bool| KeyLife {
+            selector: Some(selector.to_owned()),
+            fingerprint: Some(fingerprint.to_owned()),
+            proven: proven.then_some(Time(Timestamp::UNIX_EPOCH)),
+            ..KeyLife::default()
+        };
+        let ids = ["same", "rolled", "replaced"];
+        let mut lives = BTreeMap::from([
+            (ids[0].to_owned(), life("a", "1", false)),
+            (ids[1].to_owned(), life("b", "1", false)),
+            (ids[2].to_owned(), life("a", "2", false)),
+        ]);
+        let mut recalled: BTreeMap<_, _> = ids
+            .iter()
+            .map(|id| ((*id).to_owned(), life("a", "1", true)))
+            .collect();
+        recalled.insert("new".to_owned(), life("n", "3", true));
+        recall_proofs(&mut lives, recalled);
+        let proven: Vec<&str> = lives
+            .iter()
+            .filter(|(_, life)| life.proven.is_some())
+            .map(|(id, _)| id.as_str())
+            .collect();
+        assert_eq!(proven, ["new", "same"]);
     }
 
     #[test]

@@ -24,13 +24,16 @@
 //! * What is not in the ledger is foreign. Foreign values are kept by adding them to what is wanted.
 //! * `Ready=True` means that an independent receiver would authenticate mail sent as declared.
 //! * The status is computed whole, compared, and written once. Nothing reads it back to decide what to do, with one
-//!   exception that only ever recognises values again (a ledger deleted by hand: `controller::publish`).
+//!   exception that only ever recognises values again (a ledger that was deleted by hand, or that is not written because
+//!   the domain is only observed: `controller::publish`, `controller::keys`).
+//! * Modes Manual and Observe, and `suspend`: no provider is called. Observe leaves no trace but the status.
 //! * Nothing of a provider's or name server's text steers anything or reaches a log, event or condition unquoted.
 //!
 //! # Where things are
 //!
 //! ```text
-//! main.rs            the binary: controller, crd
+//! main.rs            the binary: controller, crd, plan
+//! cli/               on a user's own machine, without a cluster: the plan of a file
 //! config.rs          the configuration file
 //! admin.rs           probes and metrics over HTTP
 //! metrics.rs         everything that is measured
@@ -68,6 +71,7 @@
 pub mod admin;
 pub mod api;
 pub mod cidr;
+pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod finding;

@@ -1,5 +1,7 @@
-//! The `maildomain` binary: `controller` runs the operator, `crd` writes the resource definitions,
-//! `reference` prints tables of the documentation.
+//! The `maildomain` binary: `controller` runs the operator, `crd` writes the resource definitions, `plan` tells what would
+//! be done for a file, `reference` prints tables of the documentation.
+//!
+//! Exit codes: 0 done, 1 an error or a wrong use, 2 a plan with conflicts.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use kube::{Client, CustomResourceExt};
 use maildomain::admin::{self, Health};
 use maildomain::api::{self, MailDomain};
+use maildomain::cli::plan;
 use maildomain::config::Config;
 use maildomain::controller::{self, Shell, clock};
 use maildomain::lease::{Candidate, Lead};
@@ -38,6 +41,7 @@ enum Command {
         #[arg(long, default_value = "crds")]
         out: PathBuf,
     },
+    Plan(plan::Arguments),
     /// Print a table of the documentation.
     #[command(hide = true)]
     Reference {
@@ -107,7 +111,16 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors. There is nobody to tell when they cannot be printed.
+            drop(error.print());
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let result = match arguments.command {
+        Command::Plan(arguments) => return plan_file(&arguments),
         Command::Crd { out } => write_definitions(&out),
         Command::Reference { table } => std::io::stdout()
             .write_all(reference(table).as_bytes())
@@ -118,6 +131,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("maildomain: {}", controller::error::chain(&failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn plan_file(arguments: &plan::Arguments) -> ExitCode {
+    match plan::run(arguments) {
+        Ok(plan::Verdict::Clear) => ExitCode::SUCCESS,
+        Ok(plan::Verdict::Conflicts) => ExitCode::from(2),
+        Err(failure) => {
+            for line in controller::error::chain(&failure).lines() {
+                eprintln!("maildomain: {line}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -59,6 +59,16 @@ pub struct Home {
     pub zone: Name,
 }
 
+impl Home {
+    /// Of a name that is looked at in DNS, without a provider.
+    pub fn in_dns(name: &Name) -> Self {
+        Self {
+            provider: String::new(),
+            zone: name.clone(),
+        }
+    }
+}
+
 /// Why a name is not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -106,17 +116,7 @@ impl Refusal {
 /// wins; of two providers with the same zone the first one.
 pub fn place(tenant: &Tenant<'_>, providers: &[Provider], name: &Name) -> Result<Home, Refusal> {
     let reverse = address_of(name);
-    if reverse.is_none() {
-        if !name.is_within(tenant.domain) {
-            return Err(Refusal::OutsideDomain(name.clone()));
-        }
-        if let Some(claim) = name.longest_match(tenant.foreign_claims) {
-            return Err(Refusal::NameConflict {
-                name: name.clone(),
-                claim: claim.clone(),
-            });
-        }
-    }
+    belongs(tenant, name)?;
     let mut best: Option<(&Provider, &Name)> = None;
     for provider in providers {
         let Some(zone) = name.longest_match(&provider.zones) else {
@@ -137,6 +137,24 @@ pub fn place(tenant: &Tenant<'_>, providers: &[Provider], name: &Name) -> Result
             provider: provider.name.clone(),
             name: name.clone(),
         })
+    }
+}
+
+/// Whether the name is the tenant's to declare, whoever writes it: at or below the domain and in no deeper claim of
+/// another namespace, or in the reverse tree, where providers decide.
+pub fn belongs(tenant: &Tenant<'_>, name: &Name) -> Result<(), Refusal> {
+    if address_of(name).is_some() {
+        return Ok(());
+    }
+    if !name.is_within(tenant.domain) {
+        return Err(Refusal::OutsideDomain(name.clone()));
+    }
+    match name.longest_match(tenant.foreign_claims) {
+        Some(claim) => Err(Refusal::NameConflict {
+            name: name.clone(),
+            claim: claim.clone(),
+        }),
+        None => Ok(()),
     }
 }
 

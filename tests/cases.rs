@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use keys::RSA_PEM;
 use maildomain::api::MailDomainStatus;
 use maildomain::key::PrivateKey;
-use maildomain::plan::{Plan, Written};
+use maildomain::plan::{Plan, Step, Written};
 use maildomain::record::{Key, quoted};
 use pass::{Course, Passed, Refused};
 use setting::Setting;
@@ -48,6 +48,17 @@ macro_rules! cases {
 }
 
 cases! {
+    adopt_matching
+    adopt_matching_foreign
+    adopt_matching_ttl
+    adopt_never_foreign
+    adopt_provider_unreachable
+    adopt_replace
+    adopt_replace_alias
+    adopt_replace_cut_off
+    adopt_replace_given_back
+    adopt_replace_merged
+    adopt_through_externaldns
     after_a_crash
     alias_cannot_take_the_place
     alias_clashes
@@ -66,6 +77,10 @@ cases! {
     dmarc_tags
     dns_behind
     drift
+    drift_report
+    drift_report_at_rest
+    drift_report_changed_declaration
+    drift_report_cut_off
     externaldns
     externaldns_idle
     foreign_address
@@ -87,12 +102,25 @@ cases! {
     lived_in_zone_declared
     long_foreign_spf
     mail_exchange_unknown
+    manual_after_publish
+    manual_alias_in_the_way
+    manual_all_added
+    manual_becomes_publish
+    manual_foreign
+    manual_nothing_there
+    manual_policy_held
+    manual_servers_silent
+    manual_suspended
     mx_receiving
     no_provider
     no_reverse_zone
     no_senders
     nothing_declared
     null_mx
+    observe_all_there
+    observe_generated
+    observe_missing
+    observe_servers_silent
     pasted_spf
     provider_allows_by_label
     provider_denies
@@ -113,6 +141,11 @@ cases! {
     shared_ttl
     spec_garbage
     spf_too_many_lookups
+    suspended_at_rest
+    suspended_conflict
+    suspended_drift
+    suspended_first_sight
+    suspended_removal
     two_foreign_spf
     two_providers
     unreadable_values
@@ -210,6 +243,9 @@ fn tell(setting: &Setting) -> String {
         if now.0.is_empty() {
             text.push_str("  nothing to write\n");
         }
+        for row in now.0.rows.iter().filter(|row| row.step == Step::Adopt) {
+            writeln!(text, "  {} becomes ours", row.group.key).unwrap();
+        }
         let troubles = now.1.iter().filter(|line| !line.ends_with("=True/AsDeclared"));
         indent(&mut text, &troubles.cloned().collect::<Vec<_>>().join("\n"));
         before = Some(now);
@@ -228,7 +264,8 @@ fn indent(text: &mut String, lines: &str) {
 /// Entries for records that nobody wants any more, and those that no read has confirmed.
 fn tell_ledger(text: &mut String, course: &Course<'_>, plan: &Plan) {
     let wanted: BTreeSet<&Key> = plan.rows.iter().map(|row| &row.group.key).collect();
-    let told = |(key, entry): &(&Key, &Written)| !wanted.contains(key) || !entry.settled;
+    let told =
+        |(key, entry): &(&Key, &Written)| !wanted.contains(key) || !entry.settled || entry.before.is_some();
     let mut rest = course.written.iter().filter(told).peekable();
     if rest.peek().is_some() {
         text.push_str("remembered\n");
@@ -239,7 +276,15 @@ fn tell_ledger(text: &mut String, course: &Course<'_>, plan: &Plan) {
             None if entry.settled => "settled".to_owned(),
             None => "unsettled".to_owned(),
         };
-        writeln!(text, "  {key} {} {state}", entry.purpose).unwrap();
+        let before = entry.before.iter().flat_map(|before| &before.records);
+        let before: String = before.map(|raw| format!(", before {raw}")).collect();
+        writeln!(text, "  {key} {} {state}{before}", entry.purpose).unwrap();
+    }
+    if !course.asked.is_empty() {
+        text.push_str("asked for\n");
+    }
+    for key in &course.asked {
+        writeln!(text, "  {key}").unwrap();
     }
 }
 
@@ -264,6 +309,16 @@ fn tell_status(text: &mut String, status: &MailDomainStatus) {
             .unwrap_or_default();
         let what = format!("{} {} {} {provider}", row.name, row.record_type, row.purpose);
         writeln!(text, "  {what} published={published} verified={verified}{reason}").unwrap();
+        // What a person has to read to act on.
+        if let Some(paste) = &row.paste {
+            indent(
+                text,
+                &format!("    {}", row.message.as_deref().unwrap_or_default()),
+            );
+            for line in paste.lines() {
+                indent(text, &format!("    > {line}"));
+            }
+        }
     }
     text.push_str("keys\n");
     for key in &status.keys {
@@ -285,13 +340,20 @@ fn tell_status(text: &mut String, status: &MailDomainStatus) {
     }
 }
 
-/// Without a ledger nothing is ours, so whatever stood there must stand there still.
+/// Without a ledger nothing is ours, so whatever stood there must stand there still, or be remembered to be given back.
 fn nothing_foreign_was_lost(setting: &Setting, course: &Course<'_>) {
     if !setting.written.is_empty() {
         return;
     }
     let after: BTreeSet<String> = course.zone.records().collect();
+    let replaced: BTreeSet<String> = course
+        .written
+        .iter()
+        .flat_map(|(key, entry)| entry.before.iter().map(move |before| (key, before)))
+        .flat_map(|(key, before)| before.records.iter().map(move |raw| format!("{key} {raw}")))
+        .collect();
     for record in setting.zone.records() {
-        assert!(after.contains(&record), "lost: {record}");
+        let there = after.contains(&record);
+        assert!(there || replaced.contains(&record), "lost: {record}");
     }
 }

@@ -61,6 +61,10 @@ pub struct MailDomainSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.domain is immutable; create another MailDomain for another domain"))]
     pub domain: String,
 
+    /// `true`: keep looking and reporting, write nothing at providers and make no key. Default `false`.
+    #[serde(default)]
+    pub suspend: bool,
+
     /// Where and how records are published. Without it nothing is published: see `publishing.providerRefs`.
     #[serde(default)]
     pub publishing: Publishing,
@@ -105,7 +109,12 @@ pub struct MailDomainSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Publishing {
-    /// The providers that may serve names of this domain; each name goes to the longest matching zone among them.
+    /// Who writes the records. Default `Publish`.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// The providers that may serve names of this domain; each name goes to the longest matching zone among them. Not
+    /// used in the modes `Manual` and `Observe`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
@@ -116,7 +125,16 @@ pub struct Publishing {
     #[schemars(range(min = 30, max = 86400))]
     pub ttl_seconds: i32,
 
-    /// What happens to the records when the MailDomain is deleted. Default `Retain`.
+    /// What to do when another hand changes a record that this operator wrote. Default `Repair`.
+    #[serde(default)]
+    pub drift: Drift,
+
+    /// What to do about values of our kind that stand there already and that this operator did not write. Default `Never`.
+    #[serde(default)]
+    pub adoption: Adoption,
+
+    /// What happens to the records when the MailDomain is deleted. Default `Retain`. While nothing is written (modes
+    /// `Manual` and `Observe`, `suspend`) it is `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -124,8 +142,11 @@ pub struct Publishing {
 impl Default for Publishing {
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
             provider_refs: Vec::new(),
             ttl_seconds: default_ttl(),
+            drift: Drift::default(),
+            adoption: Adoption::default(),
             deletion_policy: DeletionPolicy::default(),
         }
     }
@@ -133,6 +154,43 @@ impl Default for Publishing {
 
 fn default_ttl() -> i32 {
     3600
+}
+
+/// Who writes the records.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
+pub enum Mode {
+    /// This operator, at the providers of `providerRefs`.
+    #[default]
+    Publish,
+    /// You. The keys are made here, `status.records` lists what to add, and DNS is looked at all the same.
+    Manual,
+    /// Nobody. No key is made either: what stands in DNS is judged.
+    Observe,
+}
+
+/// What to do when another hand changes a record that this operator wrote.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
+pub enum Drift {
+    /// It is named and mended.
+    #[default]
+    Repair,
+    /// It is named and left as it is.
+    Report,
+}
+
+/// What to do about values of our kind that stand there already and that this operator did not write.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(transform = super::describe::values)]
+pub enum Adoption {
+    /// They stay somebody else's: one that satisfies is left alone, any other is a conflict.
+    #[default]
+    Never,
+    /// Those that are exactly as declared become this operator's, to mend and to remove.
+    Matching,
+    /// The others are replaced as well. What stood there is remembered, and given back when our record is removed.
+    Replace,
 }
 
 /// A provider to publish with.

@@ -40,6 +40,12 @@ pub struct RecordLedgerSpec {
     /// The life of each key, by `<sender>/<key name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, KeyLife>,
+    /// RRsets, as `name type`, that were missing in mode Manual, so that somebody was asked to add them. What stands there
+    /// as declared when the mode turns to Publish was added for this operator, and becomes its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub asked: Vec<String>,
     /// Set when the MailDomain is gone and these records are to be removed without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdraw: Option<Withdrawal>,
@@ -69,6 +75,21 @@ pub struct LedgerEntry {
     /// For a key record that nobody declares any more: mail in flight may need it until then (RFC 6376 section 3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdraw_after: Option<Time>,
+    /// What stood there before and was replaced (adoption `Replace`); given back when our values are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<LedgerBefore>,
+}
+
+/// Records of somebody else that were replaced.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerBefore {
+    /// Their TTL, in seconds (RFC 2181 section 8).
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds: i32,
+    /// Their contents, as the provider stored them.
+    #[schemars(length(max = 64))]
+    pub records: Vec<String>,
 }
 
 /// The life of a key.

@@ -77,6 +77,9 @@ pub struct RecordStatus {
     /// What is wrong with the record, as a sentence, and the fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The record as lines of a zone file, whole, where somebody else than this operator has to add or change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paste: Option<String>,
 }
 
 /// Three answers: yes, no, not known.

@@ -2,16 +2,18 @@
 //!
 //! Every write carries the version that was read, so a pass that lost its lead cannot overwrite a newer one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 
 use super::{Context, Error};
-use crate::api::{ClaimHolder, KeyLife, LedgerEntry, MANAGED_BY, RecordLedger, RecordLedgerSpec, Withdrawal};
+use crate::api::{
+    ClaimHolder, KeyLife, LedgerBefore, LedgerEntry, MANAGED_BY, RecordLedger, RecordLedgerSpec, Withdrawal,
+};
 use crate::name::Name;
-use crate::plan::Written;
+use crate::plan::{Before, Written};
 use crate::protocol::Purpose;
 use crate::record::{Key, RecordType, Value};
 use crate::tenancy::Home;
@@ -27,6 +29,8 @@ pub struct Book {
     pub written: BTreeMap<Key, Written>,
     /// The life of each key.
     pub lives: BTreeMap<String, KeyLife>,
+    /// RRsets that somebody was asked to add in mode Manual.
+    pub asked: BTreeSet<Key>,
     /// Set when the records are to be removed without a MailDomain.
     pub withdraw: Option<Withdrawal>,
 }
@@ -53,6 +57,7 @@ impl Book {
             holder,
             entries,
             keys,
+            asked,
             withdraw,
         } = spec;
         Self {
@@ -61,6 +66,7 @@ impl Book {
             holder,
             written: entries.into_iter().filter_map(parse).collect(),
             lives: keys,
+            asked: asked.iter().filter_map(|text| rrset(text)).collect(),
             withdraw,
         }
     }
@@ -77,6 +83,7 @@ impl Book {
             holder: self.holder.clone(),
             entries: self.written.iter().map(entry).collect(),
             keys: self.lives.clone(),
+            asked: self.asked.iter().map(ToString::to_string).collect(),
             withdraw: self.withdraw.clone(),
         };
         if self.stored.as_ref().is_some_and(|stored| stored.spec == spec) {
@@ -133,6 +140,7 @@ impl Book {
         if self.holder.as_ref().is_some_and(|old| old != holder) {
             self.written.retain(|_, entry| entry.withdraw_after.is_some());
             self.lives.clear();
+            self.asked.clear();
         }
         self.holder = Some(holder.clone());
         self.withdraw = None;
@@ -150,6 +158,12 @@ impl Context {
     }
 }
 
+/// `name type`, as a [`Key`] prints.
+fn rrset(text: &str) -> Option<Key> {
+    let (name, record_type) = text.split_once(' ')?;
+    Some(Key::new(Name::parse(name).ok()?, RecordType::parse(record_type)?))
+}
+
 /// An entry that does not parse was written by a later version; it is left out, so its record counts as foreign.
 fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
     let LedgerEntry {
@@ -161,6 +175,7 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
         values,
         settled,
         withdraw_after,
+        before,
     } = entry;
     let record_type = RecordType::parse(&record_type)?;
     let values = values
@@ -173,6 +188,10 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
     };
     let purpose = Purpose::parse(&purpose)?;
     let withdraw_after = withdraw_after.map(|time| time.0);
+    let before = before.map(|LedgerBefore { ttl_seconds, records }| Before {
+        ttl: u32::try_from(ttl_seconds).unwrap_or_default(),
+        records: records.into_iter().collect(),
+    });
     Some((
         Key::new(Name::parse(&name).ok()?, record_type),
         Written {
@@ -181,6 +200,7 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
             values,
             settled,
             withdraw_after,
+            before,
         },
     ))
 }
@@ -192,7 +212,12 @@ fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
         values,
         settled,
         withdraw_after,
+        before,
     } = written;
+    let before = before.as_ref().map(|Before { ttl, records }| LedgerBefore {
+        ttl_seconds: i32::try_from(*ttl).unwrap_or(i32::MAX),
+        records: records.iter().cloned().collect(),
+    });
     LedgerEntry {
         provider: home.provider.clone(),
         zone: home.zone.to_string(),
@@ -202,6 +227,7 @@ fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
         values: values.iter().map(ToString::to_string).collect(),
         settled: *settled,
         withdraw_after: withdraw_after.map(Time),
+        before,
     }
 }
 
@@ -220,6 +246,10 @@ mod tests {
             values: [Value::Txt("v=DMARC1; p=none".into())].into(),
             settled: true,
             withdraw_after,
+            before: Some(Before {
+                ttl: 60,
+                records: ["\"v=DMARC1; p=reject\"".to_owned()].into(),
+            }),
         };
         (key, written)
     }
@@ -239,11 +269,13 @@ mod tests {
         let mut book = Book::open(Name::parse("example.com").unwrap(), None);
         book.take_over(&holder("a"));
         book.lives.insert("mta/rsa".into(), KeyLife::default());
+        book.asked.extend(rrset("example.com MX"));
+        assert_eq!(book.asked.len(), 1);
         book.take_over(&holder("a"));
         assert_eq!(book.lives.len(), 1);
         book.written.extend([dmarc(None)]);
         book.take_over(&holder("b"));
-        assert!(book.lives.is_empty());
+        assert!(book.lives.is_empty() && book.asked.is_empty());
         assert!(book.written.is_empty());
     }
 

@@ -71,7 +71,9 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
     };
     let seen = look::look(ctx, &declaration, &published.groups).await;
     prove::prove(ctx, object, &intent, &held, &seen, &mut view, now).await;
-    view.book.write(ctx).await?;
+    if intent.conduct.leaves_traces() {
+        view.book.write(ctx).await?;
+    }
 
     // Say: the status once, then events and metrics (client).
     report::report(ctx, object, &intent, &view, &held, &published, &seen, now).await

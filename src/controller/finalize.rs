@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use super::book::Book;
 use super::{Context, Error, admit};
 use crate::api::{ClaimHolder, DeletionPolicy, FINALIZER, MailDomain};
+use crate::intent::Conduct;
 use crate::metrics::DomainLabels;
 use crate::name::Name;
 
@@ -55,9 +56,11 @@ async fn hand_over(ctx: &Context, object: &MailDomain, domain: &Name, now: Times
         return Ok(());
     }
     let holder: Option<ClaimHolder> = book.holder.clone();
+    // Where nothing is written while it lives, nothing is removed at its end.
     if !book.is_new()
         && !book.written.is_empty()
         && object.spec.publishing.deletion_policy == DeletionPolicy::Delete
+        && Conduct::of(&object.spec).publishes()
     {
         book.withdraw(now);
         return book.write(ctx).await;

@@ -12,7 +12,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use super::admit::View;
 use super::{Context, Error};
 use crate::api::{DKIMSigner, KeyAlgorithm, KeyLife, MANAGED_BY, MailDomain};
-use crate::intent::Intent;
+use crate::intent::{Conduct, Intent, Mode};
 use crate::key::PrivateKey;
 use crate::keyring::{self, Origin, Owner, Slot};
 use crate::lookup::Answer;
@@ -35,6 +35,8 @@ pub struct Held {
     pub pair: Option<PrivateKey>,
     /// Why there is none though there should be.
     pub trouble: Option<String>,
+    /// Whether there is none because none is made: mode Observe, or a suspension.
+    pub not_made: bool,
 }
 
 /// What became of one key that should be in a Secret.
@@ -42,6 +44,8 @@ enum Found {
     Pair(PrivateKey),
     /// The selector cannot be used any more; take another.
     Lost(&'static str),
+    /// Its Secret does not exist and is not to be made.
+    NotMade,
     Trouble(String),
 }
 
@@ -58,8 +62,14 @@ pub async fn ensure(
         name: &name,
         uid: &uid,
     };
-    if let Some(status) = object.status.as_ref().filter(|_| view.book.is_new()) {
-        view.book.lives = keyring::recalled(&status.keys);
+    if let Some(status) = &object.status {
+        let recalled = keyring::recalled(&status.keys);
+        if view.book.is_new() {
+            view.book.lives = recalled;
+        } else if !intent.conduct.leaves_traces() {
+            // The ledger does not learn of proofs while nothing is written.
+            keyring::recall_proofs(&mut view.book.lives, recalled);
+        }
     }
     // Each round loses at most one selector of each key; three are enough for anything but a fight.
     for _ in 0..3 {
@@ -69,11 +79,21 @@ pub async fn ensure(
         let mut lost = false;
         for slot in slots {
             let life = view.book.lives.entry(slot.id.clone()).or_default();
-            let (pair, trouble) = match find(ctx, &view.holder.namespace, &intent.domain, &slot, life).await?
-            {
+            let found = find(ctx, &view.holder.namespace, intent, &slot, life).await?;
+            let mut not_made = false;
+            let (pair, trouble) = match found {
                 None => (None, None),
                 Some(Found::Pair(pair)) => (Some(pair), None),
                 Some(Found::Trouble(text)) => (None, Some(text)),
+                Some(Found::NotMade) => {
+                    not_made = true;
+                    (None, Some(not_made_while(intent.conduct)))
+                }
+                Some(Found::Lost(why)) if !intent.conduct.makes_keys() => {
+                    not_made = true;
+                    let text = format!("a new one, because {why}, and {}", not_made_while(intent.conduct));
+                    (None, Some(text))
+                }
                 Some(Found::Lost(why)) => {
                     ctx.event(
                         object,
@@ -92,7 +112,12 @@ pub async fn ensure(
             if let Some(pair) = &pair {
                 keyring::found(life, pair.public());
             }
-            held.push(Held { slot, pair, trouble });
+            held.push(Held {
+                slot,
+                pair,
+                trouble,
+                not_made,
+            });
         }
         if !lost {
             relieve(ctx, object, intent, &held, view);
@@ -133,10 +158,20 @@ pub fn signing(held: &[Held], view: &View) -> Vec<SigningKey> {
         .collect()
 }
 
+/// What a key waits for that is not made.
+fn not_made_while(conduct: Conduct) -> String {
+    let end = if conduct.mode == Mode::Observe {
+        "spec.publishing.mode Manual or Publish: in mode Observe no key is made. To have the key judged that signs today, declare it by publicKey, import or delegate"
+    } else {
+        "the end of spec.suspend: no key is made meanwhile"
+    };
+    end.to_owned()
+}
+
 async fn find(
     ctx: &Context,
     namespace: &str,
-    domain: &Name,
+    intent: &Intent,
     slot: &Slot,
     life: &KeyLife,
 ) -> Result<Option<Found>, Error> {
@@ -162,7 +197,8 @@ async fn find(
             match stored {
                 Some(stored) => Ok(Some(own(&stored, slot, life))),
                 None if life.secret_seen => Ok(Some(Found::Lost("its Secret was deleted"))),
-                None if is_taken(ctx, domain, &slot.selector).await => {
+                None if !intent.conduct.makes_keys() => Ok(Some(Found::NotMade)),
+                None if is_taken(ctx, &intent.domain, &slot.selector).await => {
                     Ok(Some(Found::Lost("DNS holds another key under it")))
                 }
                 None => {
@@ -172,7 +208,7 @@ async fn find(
                         let text = "its turn; other keys of this namespace are being made";
                         return Ok(Some(Found::Trouble(text.to_owned())));
                     }
-                    make(ctx, &secrets, domain, slot, secret, (*algorithm, *bits))
+                    make(ctx, &secrets, &intent.domain, slot, secret, (*algorithm, *bits))
                         .await
                         .map(Some)
                 }

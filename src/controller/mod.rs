@@ -192,8 +192,10 @@ impl Context {
 
     /// Tells people of a change. An event that cannot be written is not worth a failed pass.
     pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
-        let warning = matches!(reason, "Conflict" | "KeyReplaced" | "DriftMended")
-            || note.starts_with("Ready is False");
+        let warning = matches!(
+            reason,
+            "Conflict" | "KeyReplaced" | "DriftMended" | "ForeignReplaced"
+        ) || note.starts_with("Ready is False");
         let event = Event {
             type_: if warning {
                 EventType::Warning

@@ -27,6 +27,7 @@ pub async fn prove(
         slot,
         pair: _,
         trouble: _,
+        not_made: _,
     } in held
     {
         let Some(life) = view

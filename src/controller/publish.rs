@@ -9,13 +9,13 @@ use super::admit::{self, View};
 use super::keys::{self, Held};
 use super::{Context, Error, signer};
 use crate::api::{DmarcPolicy, MailDomain};
-use crate::intent::Intent;
+use crate::intent::{Intent, Mode};
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, group, plan};
+use crate::plan::{Group, Plan, Situation, group, plan, still_asked};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
-use crate::publish::{Live, ProviderPlan, PublishError, Publisher, connect};
+use crate::publish::{Live, ProviderPlan, PublishError, Publisher, connect, seen};
 use crate::record::{Key, RecordType};
-use crate::tenancy::{Home, Refusal, Tenant, place};
+use crate::tenancy::{Home, Refusal, Tenant, belongs, place};
 
 /// What was planned and what the providers said.
 #[derive(Debug)]
@@ -39,6 +39,48 @@ pub struct Published {
 type Publishers = BTreeMap<String, Result<Arc<dyn Publisher>, PublishError>>;
 /// What stands at each zone, or why that is not known.
 pub type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
+type Places = BTreeMap<Name, Result<Home, Refusal>>;
+
+/// Where names are at home and what stands there.
+struct Ground {
+    places: Places,
+    publishers: Publishers,
+    live: LiveByHome,
+}
+
+async fn at_providers(ctx: &Context, intent: &Intent, view: &View, names: &BTreeSet<Name>) -> Ground {
+    let places = places(view, intent, names);
+    let publishers = publishers(ctx, view).await;
+    let live = read(&publishers, view, &places).await;
+    Ground {
+        places,
+        publishers,
+        live,
+    }
+}
+
+/// Without providers: what every authoritative server shows.
+async fn in_dns(ctx: &Context, intent: &Intent, view: &View, names: &BTreeSet<Name>) -> Ground {
+    let tenant = tenant(view, intent);
+    let places: Places = names
+        .iter()
+        .map(|name| (name.clone(), belongs(&tenant, name).map(|()| Home::in_dns(name))))
+        .collect();
+    let direct = ctx.looker.direct(&seen::questions(names)).await;
+    Ground {
+        places,
+        publishers: Publishers::new(),
+        live: seen::by_name(names, &direct),
+    }
+}
+
+/// Providers that are told a state.
+fn told(publishers: &Publishers) -> BTreeSet<String> {
+    let told = publishers
+        .iter()
+        .filter(|(_, publisher)| publisher.as_ref().is_ok_and(|p| p.hands_over()));
+    told.map(|(name, _)| name.clone()).collect()
+}
 
 /// Brings what is wanted to the providers.
 pub async fn publish(
@@ -49,6 +91,7 @@ pub async fn publish(
     view: &mut View,
     now: Timestamp,
 ) -> Result<Published, Error> {
+    let conduct = intent.conduct;
     let private_zone = ctx.is_private(&intent.domain);
     let keys = keys::signing(held, view);
     let declare = |policy_gate| Declaration {
@@ -62,9 +105,14 @@ pub async fn publish(
         .into_iter()
         .map(|w| w.key.name)
         .collect();
-    let places = places(view, intent, &names);
-    let publishers = publishers(ctx, view).await;
-    let live = read(&publishers, view, &places).await;
+    let Ground {
+        places,
+        publishers,
+        live,
+    } = match conduct.mode {
+        Mode::Publish => at_providers(ctx, intent, view, &names).await,
+        Mode::Manual | Mode::Observe => in_dns(ctx, intent, view, &names).await,
+    };
     let gate = dmarc::policy_gate(intent, ctx.recall(object).senders_proven, |key| {
         live.values()
             .flatten()
@@ -79,6 +127,9 @@ pub async fn publish(
     let plan = plan(&Situation {
         domain: &intent.domain,
         ttl: intent.ttl,
+        conduct,
+        told: &told(&publishers),
+        asked: &view.book.asked,
         groups: &groups,
         places: &places,
         live: &live,
@@ -87,6 +138,7 @@ pub async fn publish(
         drain: ctx.config.drain(private_zone),
     });
     view.book.written.clone_from(&plan.written);
+    view.book.asked = still_asked(&plan, conduct, &view.book.asked);
     let calls = calls(&plan, &publishers, &live);
     if !calls.is_empty() && (!plan.is_empty() || view.book.is_new()) {
         view.book.write(ctx).await?;
@@ -108,12 +160,16 @@ pub async fn publish(
     })
 }
 
-fn places(view: &View, intent: &Intent, names: &BTreeSet<Name>) -> BTreeMap<Name, Result<Home, Refusal>> {
-    let tenant = Tenant {
+fn tenant<'a>(view: &'a View, intent: &'a Intent) -> Tenant<'a> {
+    Tenant {
         labels: &view.labels,
         domain: &intent.domain,
         foreign_claims: &view.foreign_claims,
-    };
+    }
+}
+
+fn places(view: &View, intent: &Intent, names: &BTreeSet<Name>) -> Places {
+    let tenant = tenant(view, intent);
     names
         .iter()
         .map(|name| (name.clone(), place(&tenant, &view.services, name)))
@@ -146,11 +202,7 @@ async fn publishers(ctx: &Context, view: &View) -> Publishers {
 }
 
 /// Reads every zone once, all at the same time.
-async fn read(
-    publishers: &Publishers,
-    view: &View,
-    places: &BTreeMap<Name, Result<Home, Refusal>>,
-) -> LiveByHome {
+async fn read(publishers: &Publishers, view: &View, places: &Places) -> LiveByHome {
     let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
     for (name, home) in places {
         if let Ok(home) = home {
@@ -203,6 +255,7 @@ fn adoptable(object: &MailDomain, view: &View) -> Vec<(Key, crate::plan::Written
                 values,
                 settled: false,
                 withdraw_after: None,
+                before: None,
             },
         ))
     })

@@ -16,7 +16,7 @@ use super::look::Seen;
 use super::publish::Published;
 use super::{Context, Error};
 use crate::api::{KeyStage, MailDomain, MailDomainStatus, Truth};
-use crate::intent::{Intent, Problem};
+use crate::intent::{Intent, Mode, Problem};
 use crate::keyring::Origin;
 use crate::metrics::DomainLabels;
 use crate::output;
@@ -84,6 +84,7 @@ pub async fn report(
     let account = Account {
         old: &old,
         generation: object.metadata.generation,
+        conduct: intent.conduct,
         plan: &published.plan,
         applied: &published.applied,
         explained: &explained,
@@ -124,12 +125,7 @@ pub async fn report(
 /// Whether nothing is on its way.
 fn at_rest(status: &MailDomainStatus, published: &Published) -> bool {
     let moving = status.conditions.iter().any(|c| c.type_ == "Reconciling");
-    !moving
-        && !published
-            .plan
-            .rows
-            .iter()
-            .any(|row| matches!(row.step, Step::Write | Step::Mend))
+    !moving && !published.plan.rows.iter().any(|row| row.step.writes())
 }
 
 /// Soon while something is on its way, ever later while it does not arrive, else at the schedule.
@@ -148,7 +144,12 @@ fn jittered(interval: Duration) -> Duration {
 }
 
 fn key_state(ctx: &Context, object: &MailDomain, intent: &Intent, view: &View, held: &Held) -> KeyState {
-    let Held { slot, pair, trouble } = held;
+    let Held {
+        slot,
+        pair,
+        trouble,
+        not_made,
+    } = held;
     let life = view.book.lives.get(&slot.id);
     let proven = life.and_then(|life| life.proven.as_ref());
     let public = match &slot.origin {
@@ -168,6 +169,8 @@ fn key_state(ctx: &Context, object: &MailDomain, intent: &Intent, view: &View, h
             false,
         ),
         (false, _, Some(_)) => (KeyStage::Active, None, false),
+        // No signer gets a key by being observed; that is not what is judged.
+        (true, Some(_), Some(_)) if !intent.conduct.leaves_traces() => (KeyStage::Proven, None, false),
         (true, Some(pair), Some(_)) => in_outputs(ctx, object, intent, held, pair.public().algorithm()),
     };
     if let Some(trouble) = trouble {
@@ -180,10 +183,12 @@ fn key_state(ctx: &Context, object: &MailDomain, intent: &Intent, view: &View, h
         algorithm: public.map(crate::key::PublicKey::algorithm),
         fingerprint: public.map(crate::key::PublicKey::fingerprint),
         stage,
-        secret,
+        secret: secret.filter(|_| !not_made),
         waiting_for: waiting_for.map(|text| trouble.clone().unwrap_or_else(|| text.to_owned())),
         since: proven.map(|time| time.0),
-        unsure,
+        // Some key signs the sender's mail, or none; it is not this operator's to know.
+        unsure: unsure || *not_made && intent.conduct.mode == Mode::Observe,
+        not_made: *not_made,
     }
 }
 
@@ -233,7 +238,7 @@ async fn explain(
             .rows
             .iter()
             .filter(at_home)
-            .filter(|row| matches!(row.step, Step::Write | Step::Mend))
+            .filter(|row| row.step.writes())
             .filter(|row| {
                 seen.verdicts
                     .get(&row.group.key)
@@ -282,6 +287,20 @@ async fn events(
         .filter(|row| row.step == Step::Mend)
         .map(|row| row.group.key.to_string())
         .collect();
+    let replaced: Vec<String> = published
+        .plan
+        .rows
+        .iter()
+        .filter(|row| row.step == Step::Replace)
+        .map(|row| row.group.key.to_string())
+        .collect();
+    if !replaced.is_empty() && published.applied.values().all(Result::is_ok) {
+        let note = format!(
+            "replaced, as spec.publishing.adoption says; what stood there is kept and given back when these are removed: {}",
+            replaced.join(", ")
+        );
+        ctx.event(object, "ForeignReplaced", &note).await;
+    }
     if !mended.is_empty() && published.applied.values().all(Result::is_ok) {
         ctx.event(
             object,

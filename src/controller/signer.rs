@@ -128,9 +128,13 @@ async fn keys_of(
     intent: &Intent,
 ) -> Result<Vec<ProvenKey>, Error> {
     let book = Book::read(ctx, &intent.domain).await?;
+    // A domain that is only observed may have no ledger and get none: the output keeps what it holds, and gets nothing.
+    if book.is_new() && !intent.conduct.leaves_traces() {
+        return Ok(copies(stored, object, &intent.domain));
+    }
     // Somebody deleted the ledger. It is about to be written anew; until then the output keeps what it holds.
-    let proven = |status: &MailDomainStatus| status.keys.iter().any(|key| key.stage >= KeyStage::Proven);
-    if book.is_new() && object.status.as_ref().is_some_and(proven) {
+    let signs = |status: &MailDomainStatus| status.keys.iter().any(|key| key.stage >= KeyStage::Proven);
+    if book.is_new() && object.status.as_ref().is_some_and(signs) {
         return Err(Error::Incomplete("ledger, though keys of it are proven"));
     }
     // A ledger of another namespace proves nothing here: its selectors are not ours.
@@ -157,7 +161,7 @@ async fn keys_of(
                 .map(|key| (format!("{}/{}", sender.name, key.name), key)),
         );
     }
-    let copies = stored.and_then(|secret| secret.data.as_ref());
+    let files = stored.and_then(|secret| secret.data.as_ref());
     for (id, key) in declared {
         let Some((life, (selector, record))) = book.lives.get(&id).and_then(|l| Some((l, signs_with(l)?)))
         else {
@@ -174,16 +178,10 @@ async fn keys_of(
         }
         // Never sign with a key that is not the one that was proven. The output's own copy is as good as the Secret,
         // which may be gone or hold another key by now.
-        let copy = || pair_of(copies?.get(&file_name(&intent.domain, &selector))?);
-        let proven = |pair: &PrivateKey| pair.public().record_text() == record;
-        if let Some(pair) = pair.filter(proven).or_else(|| copy().filter(proven)) {
-            let algorithm = pair.public().algorithm();
-            keys.push(ProvenKey {
-                domain: intent.domain.clone(),
-                selector,
-                algorithm,
-                pem: pair.pem().to_owned(),
-            });
+        let copy = || pair_of(files?.get(&file_name(&intent.domain, &selector))?);
+        let is_it = |pair: &PrivateKey| pair.public().record_text() == record;
+        if let Some(pair) = pair.filter(is_it).or_else(|| copy().filter(is_it)) {
+            keys.push(proven(&intent.domain, selector, &pair));
         }
     }
     Ok(keys)
@@ -202,6 +200,28 @@ fn signs_with(life: &KeyLife) -> Option<(Selector, &str)> {
 
 fn pair_of(file: &ByteString) -> Option<PrivateKey> {
     PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()
+}
+
+/// The output's own copies of the keys that the status calls proven.
+fn copies(stored: Option<&Secret>, object: &MailDomain, domain: &Name) -> Vec<ProvenKey> {
+    let keys = object.status.iter().flat_map(|status| &status.keys);
+    keys.filter(|key| key.stage >= KeyStage::Proven)
+        .filter_map(|key| {
+            let selector = Selector::parse(&key.selector).ok()?;
+            let pair = pair_of(stored?.data.as_ref()?.get(&file_name(domain, &selector))?)?;
+            let same = key.fingerprint.as_deref() == Some(pair.public().fingerprint().as_str());
+            same.then(|| proven(domain, selector, &pair))
+        })
+        .collect()
+}
+
+fn proven(domain: &Name, selector: Selector, pair: &PrivateKey) -> ProvenKey {
+    ProvenKey {
+        domain: domain.clone(),
+        selector,
+        algorithm: pair.public().algorithm(),
+        pem: pair.pem().to_owned(),
+    }
 }
 
 /// Takes keys that are not proven any more out of the outputs of the signers that may hold them: before their records

@@ -12,6 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::book::Book;
 use super::{Context, Error, admit, clock};
 use crate::api::RecordLedger;
+use crate::intent::Conduct;
 use crate::name::Name;
 use crate::plan::{Plan, Situation, plan};
 use crate::publish::{Live, PublishError, connect};
@@ -102,6 +103,9 @@ async fn step(
     let situation = Situation {
         domain,
         ttl: 3600,
+        conduct: Conduct::default(),
+        told: &BTreeSet::new(),
+        asked: &BTreeSet::new(),
         groups: &[],
         places: &BTreeMap::new(),
         live: &live,

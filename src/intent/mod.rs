@@ -10,13 +10,15 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::api::{DeletionPolicy, HostPurpose, Reverse};
+use crate::api::{DeletionPolicy, HostPurpose, MailDomainSpec, Reverse};
 use crate::cidr::Cidr;
 use crate::name::{Name, Selector};
 
 pub use parse::parse;
 
-pub use crate::api::{Alignment, Dmarc, DmarcPolicy, KeyAlgorithm, LegacyRecord, SpfAll};
+pub use crate::api::{
+    Adoption, Alignment, Dmarc, DmarcPolicy, Drift, KeyAlgorithm, LegacyRecord, Mode, SpfAll,
+};
 
 /// What the user wants, in types.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,8 @@ pub struct Intent {
     pub domain: Name,
     /// TTL of our records in seconds.
     pub ttl: u32,
+    /// How much may be written, and over what.
+    pub conduct: Conduct,
     /// What happens at deletion.
     pub deletion: DeletionPolicy,
     /// Providers in the order of the spec.
@@ -43,6 +47,46 @@ pub struct Intent {
     pub bimi: Option<Bimi>,
     /// Legacy records that were asked for.
     pub legacy: Vec<LegacyRecord>,
+}
+
+/// How much may be written, and over what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// Who writes the records.
+    pub mode: Mode,
+    /// Whether writing is suspended.
+    pub suspend: bool,
+    /// What to do about foreign values of our kind.
+    pub adoption: Adoption,
+    /// What to do when another hand changes a record of ours.
+    pub drift: Drift,
+}
+
+impl Conduct {
+    /// As a spec says it; needs no field that could be wrong.
+    pub fn of(spec: &MailDomainSpec) -> Self {
+        Self {
+            mode: spec.publishing.mode,
+            suspend: spec.suspend,
+            adoption: spec.publishing.adoption,
+            drift: spec.publishing.drift,
+        }
+    }
+
+    /// Whether anything may be written at a provider.
+    pub fn publishes(self) -> bool {
+        self.mode == Mode::Publish && !self.suspend
+    }
+
+    /// Whether a key may be made or given up.
+    pub fn makes_keys(self) -> bool {
+        self.mode != Mode::Observe && !self.suspend
+    }
+
+    /// Whether claim and ledger are written. What only looks leaves no trace but its status.
+    pub fn leaves_traces(self) -> bool {
+        self.mode != Mode::Observe
+    }
 }
 
 /// A declared host.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{
-    Bimi, Dmarc, Host, HostAt, Intent, Key, KeyAlgorithm, KeySource, Mx, Problem, ReturnPath, Sender,
+    Bimi, Conduct, Dmarc, Host, HostAt, Intent, Key, KeyAlgorithm, KeySource, Mx, Problem, ReturnPath, Sender,
 };
 use crate::api::{self, HostPurpose, MailDomainSpec};
 use crate::cidr::Cidr;
@@ -14,6 +14,7 @@ use crate::name::{Name, NameError, Selector};
 pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
     let MailDomainSpec {
         domain,
+        suspend: _,
         publishing,
         hosts,
         receiving,
@@ -45,6 +46,7 @@ pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
         .and_then(|bimi| parse_bimi(&mut problems, bimi, &domain));
     let intent = Intent {
         ttl: u32::try_from(publishing.ttl_seconds.clamp(30, 86_400)).unwrap_or(3600),
+        conduct: Conduct::of(spec),
         deletion: publishing.deletion_policy,
         providers: publishing.provider_refs.iter().map(|r| r.name.clone()).collect(),
         hosts,

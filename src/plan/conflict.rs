@@ -6,32 +6,14 @@ use crate::publish::{Live, LiveRrset};
 use crate::record::{Key, RecordType, Value, Values};
 
 /// A status message is cut behind so many bytes.
-const LONGEST: usize = 512;
+pub(super) const LONGEST: usize = 512;
 
 /// A foreign value of our kind: names it and shows the record that would serve both or replace it.
 pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>) -> String {
-    let there: Vec<&String> = rrset
-        .iter()
-        .flat_map(|r| &r.records)
-        .filter(|(_, value)| value.as_ref().is_none_or(|v| group.claims(v)))
-        .map(|(raw, _)| raw)
-        .collect();
-    let shown = shorten(
-        &there.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", "),
-        160,
-    );
-    let paste: Vec<String> = group
-        .values
-        .iter()
-        .map(|value| match (group.purpose, value) {
-            (Purpose::Spf, Value::Txt(ours)) if ours.starts_with("v=spf1") => {
-                crate::record::quoted(&merge_spf(texts(group, rrset), ours))
-            }
-            _ => value.to_string(),
-        })
-        .collect();
+    let there = standing(group, rrset);
+    let paste: Vec<String> = pasted(group, rrset).iter().map(Value::to_string).collect();
     let there = format!(
-        "{shown} stands there and was not written by this operator; nothing is written at {}. To go on, ",
+        "{there} stands there and was not written by this operator; nothing is written at {}. To go on, ",
         group.key
     );
     let paste = format!("replace it by {}", paste.join(", "));
@@ -44,6 +26,32 @@ pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>) -> String {
             Purpose::Spf => "declare its terms too (egress or spf.includes of a sender) and remove it",
             _ => "remove it; what is declared is then written in its place",
         }
+}
+
+/// The texts of our kind that stand there, short.
+pub(super) fn standing(group: &Group, rrset: Option<&LiveRrset>) -> String {
+    let there: Vec<&str> = rrset
+        .iter()
+        .flat_map(|r| &r.records)
+        .filter(|(_, value)| value.as_ref().is_none_or(|v| group.claims(v)))
+        .map(|(raw, _)| raw.as_str())
+        .collect();
+    shorten(&there.join(", "), 160)
+}
+
+/// What a person would paste: our values, with the SPF record that stands there merged in.
+pub fn pasted(group: &Group, rrset: Option<&LiveRrset>) -> Vec<Value> {
+    let merged = |value: &Value| match (group.purpose, value) {
+        (Purpose::Spf, Value::Txt(ours)) if ours.starts_with("v=spf1") => {
+            Value::Txt(merge_spf(texts(group, rrset).filter(|t| is_spf_text(t)), ours))
+        }
+        _ => value.clone(),
+    };
+    group.values.iter().map(merged).collect()
+}
+
+fn is_spf_text(text: &str) -> bool {
+    Sharing::Prefix("v=spf1").claims(&Value::Txt(text.to_owned()))
 }
 
 /// An alias and other records cannot share a name (RFC 1034 section 3.6.2).

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Group, Plan, Row, Situation, Step, Written, conflict};
+use super::{Before, Group, Plan, Row, Situation, Step, Written, conflict, withhold};
+use crate::intent::{Adoption, Drift, Mode};
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, LiveRrset, ProviderPlan, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -36,10 +37,22 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
             );
         }
     };
-    let step = decide(situation, group, live);
+    let step = decide(situation, group, &home, live);
+    let step = withhold::restrain(situation, group, live, step);
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
+        Step::Replace => {
+            let before = replaced_by(situation, group, live);
+            write(plan, situation, group, &home, live);
+            if let Some(entry) = plan.written.get_mut(&group.key) {
+                entry.before = before;
+            }
+        }
         Step::InPlace => settle(plan, group, &home),
+        Step::Adopt => {
+            plan.written.insert(group.key.clone(), nothing_yet(group, &home));
+            settle(plan, group, &home);
+        }
         Step::Satisfied => {
             let values = claimed(group, live.rrsets.get(&group.key)).0;
             let group = Group {
@@ -48,7 +61,7 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
             };
             return leave(plan, situation, &group, Some(home), step);
         }
-        Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) => {
+        Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) | Step::Withheld(_) => {
             return leave(plan, situation, group, Some(home), step);
         }
     }
@@ -88,25 +101,38 @@ fn provider<'a>(plan: &'a mut Plan, situation: &Situation<'_>, home: &Home) -> &
         })
 }
 
-/// The step for an RRset whose live content is known.
-fn decide(situation: &Situation<'_>, group: &Group, live: &Live) -> Step {
+/// The step for an RRset whose live content is known, as if everything might be written.
+fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) -> Step {
     if let Some(message) = conflict::alias(group, live, situation) {
         return Step::Conflict(message);
     }
+    let conduct = situation.conduct;
     let rrset = live.rrsets.get(&group.key);
     let (claimed, unreadable) = claimed(group, rrset);
     let entry = situation.written.get(&group.key);
-    let same_ttl =
-        rrset.is_none_or(|r| r.ttl == situation.ttl || group.is_shared() && r.records.len() > claimed.len());
+    let adoption = if situation.told.contains(&home.provider) {
+        Adoption::Never
+    } else {
+        conduct.adoption
+    };
     if claimed == group.values && !unreadable {
+        let asked = situation.asked.contains(&group.key) && !situation.told.contains(&home.provider);
         return match entry {
-            Some(_) if same_ttl => Step::InPlace,
+            Some(_) if same_ttl(situation, group, rrset) => Step::InPlace,
+            // With Report nobody's change is written over, and whose change of the TTL it was is not known.
+            Some(_) if conduct.drift == Drift::Report => Step::Mend,
             Some(_) => Step::Write,
+            None if adoption != Adoption::Never || asked => Step::Adopt,
             None => Step::Satisfied,
         };
     }
     if claimed.is_empty() && !unreadable {
-        return if entry.is_some_and(|e| e.settled) {
+        // Where an alias and other records of ours change places, what is missing was not taken away by another hand.
+        let changes_place = live.rrsets.keys().any(|key| {
+            let is_alias = |key: &Key| key.record_type == RecordType::Cname;
+            key.name == group.key.name && is_alias(key) != is_alias(&group.key)
+        });
+        return if entry.is_some_and(|e| e.settled) && !changes_place {
             Step::Mend
         } else {
             Step::Write
@@ -114,6 +140,9 @@ fn decide(situation: &Situation<'_>, group: &Group, live: &Live) -> Step {
     }
     match entry {
         Some(entry) if entry.settled && entry.values == group.values => Step::Mend,
+        Some(entry) if entry.settled && conduct.drift == Drift::Report && claimed != entry.values => {
+            Step::Mend
+        }
         Some(entry) if entry.settled => Step::Write,
         _ if !unreadable && conflict::is_merged(group, &claimed) => Step::Satisfied,
         Some(entry)
@@ -124,8 +153,18 @@ fn decide(situation: &Situation<'_>, group: &Group, live: &Live) -> Step {
         {
             Step::Write
         }
+        Some(_) | None if adoption == Adoption::Replace => Step::Replace,
         Some(_) | None => Step::Conflict(conflict::foreign(group, rrset)),
     }
+}
+
+/// Whether the TTL is as declared. That of an RRset with foreign values is not ours, nor is any where nothing is written.
+fn same_ttl(situation: &Situation<'_>, group: &Group, rrset: Option<&LiveRrset>) -> bool {
+    situation.conduct.mode != Mode::Publish
+        || rrset.is_none_or(|r| {
+            let claimed = r.records.values().flatten().filter(|v| group.claims(v)).count();
+            r.ttl == situation.ttl || group.is_shared() && r.records.len() > claimed
+        })
 }
 
 /// The live values of our kind, and whether there are such that do not parse.
@@ -155,7 +194,7 @@ fn kept(group: &Group, live: &Live) -> (BTreeSet<String>, Vec<Value>) {
 }
 
 /// An RRset with foreign values keeps its own TTL: all records of an RRset share one (RFC 2181 section 5.2).
-fn ttl_for(situation: &Situation<'_>, group: &Group, live: &Live) -> u32 {
+pub(super) fn ttl_for(situation: &Situation<'_>, group: &Group, live: &Live) -> u32 {
     let foreign = !kept(group, live).0.is_empty();
     live.rrsets
         .get(&group.key)
@@ -173,14 +212,13 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
         ours: group.values.clone(),
     };
     provider(plan, situation, home).changes.push(change);
-    let entry = plan.written.entry(group.key.clone()).or_insert_with(|| Written {
-        home: home.clone(),
-        purpose: group.purpose,
-        values: Values::new(),
-        settled: false,
-        withdraw_after: None,
-    });
-    // A settled entry stays settled: the RRset remains ours while its values change.
+    let entry = plan
+        .written
+        .entry(group.key.clone())
+        .or_insert_with(|| nothing_yet(group, home));
+    // A settled entry stays settled: the RRset remains ours while its values change. Where drift is only reported it must
+    // be told from a change of our own that did not come through, so there the old values stay until the new are seen.
+    entry.settled &= situation.conduct.drift == Drift::Repair;
     let old = if entry.settled {
         Values::new()
     } else {
@@ -189,6 +227,38 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
     entry.values = old.into_iter().chain(group.values.iter().cloned()).collect();
     entry.home = home.clone();
     entry.withdraw_after = None;
+}
+
+fn nothing_yet(group: &Group, home: &Home) -> Written {
+    Written {
+        home: home.clone(),
+        purpose: group.purpose,
+        values: Values::new(),
+        settled: false,
+        withdraw_after: None,
+        before: None,
+    }
+}
+
+/// The foreign records of our kind that make room. Where an earlier try was cut off, what it replaced counts, and what it
+/// wrote does not.
+fn replaced_by(situation: &Situation<'_>, group: &Group, live: &Live) -> Option<Before> {
+    let rrset = live.rrsets.get(&group.key)?;
+    let entry = situation.written.get(&group.key);
+    let is_claimed = |value: &Option<Value>| match value {
+        Some(value) => group.claims(value) && (entry.is_none() || !group.values.contains(value)),
+        None => !group.is_shared(),
+    };
+    let there = rrset.records.iter().filter(|(_, value)| is_claimed(value));
+    let mut before = Before {
+        ttl: rrset.ttl,
+        records: there.map(|(raw, _)| raw.clone()).collect(),
+    };
+    if let Some(earlier) = entry.and_then(|entry| entry.before.clone()) {
+        before.ttl = earlier.ttl;
+        before.records.extend(earlier.records);
+    }
+    Some(before)
 }
 
 fn settle(plan: &mut Plan, group: &Group, home: &Home) {
@@ -212,14 +282,18 @@ pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>) {
             continue;
         };
         let is_key = entry.purpose == Purpose::Dkim && key.record_type == RecordType::Txt;
-        let stays = match replaced(plan, key) {
-            Some(replaced) => !replaced,
-            None => is_key && !drained(plan, situation, key, entry),
+        let (stays, before) = match replaced(plan, key) {
+            // What takes its place could not stand beside what was there before.
+            Some(replaced) => (!replaced, None),
+            None => (
+                is_key && !drained(plan, situation, key, entry),
+                entry.before.as_ref(),
+            ),
         };
         if stays {
             keep_state(plan, situation, key, entry);
         } else {
-            remove(plan, situation, key, entry, live);
+            remove(plan, situation, key, entry, before, live);
         }
     }
 }
@@ -232,10 +306,7 @@ fn replaced(plan: &Plan, key: &Key) -> Option<bool> {
         |row: &&Row| row.group.key.name == key.name && is_alias(&row.group.key) != is_alias(key);
     let mut rows = plan.rows.iter().filter(takes_place).peekable();
     rows.peek()?;
-    Some(rows.all(|row| match row.step {
-        Step::InPlace | Step::Satisfied | Step::Write | Step::Mend => true,
-        Step::Conflict(_) | Step::Refused(_) | Step::Unread(_) => false,
-    }))
+    Some(rows.all(|row| row.step.is_there()))
 }
 
 /// Mail in flight may still need a key record (RFC 6376 section 3.1): it stays for the drain time.
@@ -258,7 +329,15 @@ fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Wri
         .insert(key.clone(), state);
 }
 
-fn remove(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written, live: &Live) {
+/// Takes our values away, and puts back what they had replaced.
+fn remove(
+    plan: &mut Plan,
+    situation: &Situation<'_>,
+    key: &Key,
+    entry: &Written,
+    before: Option<&Before>,
+    live: &Live,
+) {
     let rrset = live.rrsets.get(key);
     let ours_there = rrset.is_some_and(|r| {
         r.records
@@ -272,17 +351,29 @@ fn remove(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written
         return;
     }
     let Some(rrset) = rrset else { return };
-    let keep = rrset
+    let foreign = rrset
         .records
         .iter()
         .filter(|(_, value)| !value.as_ref().is_some_and(|v| entry.values.contains(v)))
-        .map(|(raw, _)| raw.clone())
+        .map(|(raw, _)| raw.clone());
+    let keep: BTreeSet<String> = foreign
+        .chain(before.iter().flat_map(|before| before.records.clone()))
         .collect();
+    if keep.iter().eq(rrset.records.keys()) {
+        // What is to be given back stands there already.
+        plan.written.remove(key);
+        return;
+    }
+    // Whoever shares the RRset has its TTL.
+    let alone = rrset
+        .records
+        .values()
+        .all(|value| value.as_ref().is_some_and(|v| entry.values.contains(v)));
     let change = Change {
         zone: entry.home.zone.clone(),
         key: key.clone(),
         before: Some(rrset.clone()),
-        ttl: rrset.ttl,
+        ttl: before.filter(|_| alone).map_or(rrset.ttl, |before| before.ttl),
         keep,
         ours: Values::new(),
     };

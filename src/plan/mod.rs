@@ -6,19 +6,23 @@
 mod conflict;
 mod decide;
 mod group;
+mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::intent::Conduct;
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
 use crate::record::{Key, RecordType, Values};
 use crate::tenancy::{Home, Refusal};
 
+pub use conflict::pasted;
 pub use group::{Group, group};
+pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,17 @@ pub struct Written {
     pub settled: bool,
     /// A key record that nobody declares any more may go after this time.
     pub withdraw_after: Option<Timestamp>,
+    /// What was replaced; given back when our values go.
+    pub before: Option<Before>,
+}
+
+/// Records of somebody else that were replaced, as the provider stored them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// Their TTL in seconds.
+    pub ttl: u32,
+    /// Their texts.
+    pub records: BTreeSet<String>,
 }
 
 /// Everything that the plan follows from.
@@ -42,6 +57,13 @@ pub struct Situation<'a> {
     pub domain: &'a Name,
     /// TTL of our records, in seconds.
     pub ttl: u32,
+    /// How much may be written, and over what. In the modes Manual and Observe what stands in DNS takes the place of what
+    /// stands at providers: each name has the home [`Home::in_dns`].
+    pub conduct: Conduct,
+    /// Providers that are told a state. They write over nothing that is not theirs, so nothing is adopted through them.
+    pub told: &'a BTreeSet<String>,
+    /// RRsets that somebody was asked to add, see [`crate::api::RecordLedgerSpec::asked`].
+    pub asked: &'a BTreeSet<Key>,
     /// What is wanted, one group for each RRset.
     pub groups: &'a [Group],
     /// Where each name may be published, or why not.
@@ -85,8 +107,12 @@ pub enum Step {
     InPlace,
     /// It stands there by another hand, as wanted or with more. Nothing is written, nothing is ever removed.
     Satisfied,
+    /// It stands there by another hand, exactly as wanted, and is ours from now on.
+    Adopt,
     /// It is written.
     Write,
+    /// It is written in the place of something foreign, which the ledger keeps.
+    Replace,
     /// It was ours and is different now: it is mended.
     Mend,
     /// Something foreign stands there. Nothing is written at this name and type; the message has the line to paste.
@@ -95,6 +121,30 @@ pub enum Step {
     Refused(Refusal),
     /// What stands there is not known, so nothing is written.
     Unread(PublishError),
+    /// It is not there as wanted, and writing it is not ours: because of the mode, a suspension, or drift that is
+    /// reported only.
+    Withheld(Withheld),
+}
+
+impl Step {
+    /// Whether a provider is called for it.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Write | Self::Replace | Self::Mend => true,
+            Self::InPlace
+            | Self::Satisfied
+            | Self::Adopt
+            | Self::Conflict(_)
+            | Self::Refused(_)
+            | Self::Unread(_)
+            | Self::Withheld(_) => false,
+        }
+    }
+
+    /// Whether it stands there afterwards, if nothing fails.
+    pub fn is_there(&self) -> bool {
+        self.writes() || matches!(self, Self::InPlace | Self::Satisfied | Self::Adopt)
+    }
 }
 
 impl Plan {
@@ -114,10 +164,13 @@ impl Plan {
             Step::Conflict(message) => Some((&row.group.key, message.as_str())),
             Step::InPlace
             | Step::Satisfied
+            | Step::Adopt
             | Step::Write
+            | Step::Replace
             | Step::Mend
             | Step::Refused(_)
-            | Step::Unread(_) => None,
+            | Step::Unread(_)
+            | Step::Withheld(_) => None,
         })
     }
 }
@@ -134,11 +187,10 @@ impl fmt::Display for Plan {
                 keep,
                 ours,
             } = change;
-            let old: BTreeSet<String> = before
-                .iter()
-                .flat_map(|b| b.records.keys().filter(|raw| !keep.contains(*raw)).cloned())
-                .collect();
-            let new: BTreeSet<String> = ours.iter().map(ToString::to_string).collect();
+            let there = || before.iter().flat_map(|b| b.records.keys());
+            let old: BTreeSet<String> = there().filter(|raw| !keep.contains(*raw)).cloned().collect();
+            let given_back = keep.iter().filter(|raw| !there().any(|r| r == *raw)).cloned();
+            let new: BTreeSet<String> = ours.iter().map(ToString::to_string).chain(given_back).collect();
             for gone in old.difference(&new) {
                 writeln!(f, "- {key} {gone}")?;
             }
@@ -172,6 +224,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         let clash = aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
+    if !situation.conduct.publishes() {
+        return withhold::only_look(plan, situation);
+    }
     decide::unwanted(&mut plan, situation);
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
@@ -197,6 +252,8 @@ fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
             .any(|key| key.name == change.key.name && (is_alias(key) || is_alias(&change.key)))
     };
     match (change.ours.is_empty(), dmarc) {
+        // A policy that is given back counts like one that is written.
+        (true, true) if change.gives_back() => 4,
         (true, true) => 0,
         (true, false) if makes_room() => 1,
         (false, false) => 2,

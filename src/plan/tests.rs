@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+mod conduct;
+
 use super::*;
 use crate::protocol::{Sharing, Wanted};
 use crate::publish::LiveRrset;
@@ -67,6 +69,7 @@ fn wrote(key: &str, kind: RecordType, purpose: Purpose, values: &[Value], settle
         values: values.iter().cloned().collect(),
         settled,
         withdraw_after: None,
+        before: None,
     };
     (Key::new(name(key), kind), written)
 }
@@ -102,6 +105,9 @@ struct Case {
     wanted: Vec<Wanted>,
     written: Vec<(Key, Written)>,
     live: Result<Live, PublishError>,
+    conduct: Conduct,
+    told: BTreeSet<String>,
+    asked: BTreeSet<Key>,
     now: i64,
 }
 
@@ -110,6 +116,9 @@ fn case(wanted: Vec<Wanted>, written: Vec<(Key, Written)>, lines: &[&str]) -> Ca
         wanted,
         written,
         live: Ok(live(lines)),
+        conduct: Conduct::default(),
+        told: BTreeSet::new(),
+        asked: BTreeSet::new(),
         now: 0,
     }
 }
@@ -121,6 +130,9 @@ fn run(case: Case) -> Plan {
     plan(&Situation {
         domain: &name("example.com"),
         ttl: 3600,
+        conduct: case.conduct,
+        told: &case.told,
+        asked: &case.asked,
         groups: &groups,
         places: &places,
         live: &BTreeMap::from([(home(), case.live)]),

@@ -16,11 +16,11 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, P
 use kube::core::DynamicObject;
 
 use super::diagnosis::{self, Symptoms};
-use super::{Explanation, Live, LiveRrset, ProviderPlan, PublishError, Publisher, ask_cluster, endpoint};
+use super::{Explanation, Live, ProviderPlan, PublishError, Publisher, ask_cluster, endpoint, seen};
 use crate::api::TxtFormat;
 use crate::lease::Lead;
+use crate::lookup::Answer;
 use crate::lookup::looker::Looker;
-use crate::lookup::{Answer, Direct, Failure};
 use crate::name::Name;
 use crate::record::{Key, RecordType};
 
@@ -148,8 +148,8 @@ impl ExternalDns {
     }
 
     async fn look(&self, zone: &Name, names: &BTreeSet<Name>) -> Result<Live, PublishError> {
-        let keys = questions(names);
-        gather(zone, &keys, &self.looker.direct(&keys).await)
+        let keys = seen::questions(names);
+        seen::gather(zone, &keys, &self.looker.direct(&keys).await)
     }
 
     /// The RRsets at these names that ExternalDNS owns, by its registry records. What could not be asked counts as
@@ -244,71 +244,6 @@ fn generations(object: &DynamicObject) -> (i64, Option<i64>) {
         object.metadata.generation.unwrap_or_default(),
         object.data["status"]["observedGeneration"].as_i64(),
     )
-}
-
-/// The types that matter at each name.
-fn questions(names: &BTreeSet<Name>) -> BTreeSet<Key> {
-    const FORWARD: &[RecordType] = &[
-        RecordType::A,
-        RecordType::Aaaa,
-        RecordType::Cname,
-        RecordType::Mx,
-        RecordType::Txt,
-    ];
-    const REVERSE: &[RecordType] = &[RecordType::Cname, RecordType::Ptr, RecordType::Txt];
-    names
-        .iter()
-        .flat_map(|name| {
-            let reverse = name.labels().next_back() == Some("arpa");
-            let types = if reverse { REVERSE } else { FORWARD };
-            types.iter().map(|t| Key::new(name.clone(), *t))
-        })
-        .collect()
-}
-
-/// What the zone's servers hold, from what they said. A server that lags may say less or more than the others, so
-/// every server's records count; one that failed says nothing. When all failed, nothing is known.
-fn gather(zone: &Name, keys: &BTreeSet<Key>, direct: &Direct) -> Result<Live, PublishError> {
-    let mut live = Live::default();
-    for key in keys {
-        if let Some(failure) = direct.unreachable.get(&key.name) {
-            return Err(unanswered(zone, [*failure]));
-        }
-        let answers = direct.answers.get(key).map(Vec::as_slice).unwrap_or_default();
-        if answers.iter().all(|(_, a)| matches!(a, Answer::Failed(_))) {
-            let failures = answers.iter().filter_map(|(_, a)| a.values().err());
-            return Err(unanswered(zone, failures));
-        }
-        for (_, answer) in answers {
-            add(&mut live, key, answer);
-        }
-    }
-    Ok(live)
-}
-
-fn add(live: &mut Live, key: &Key, answer: &Answer) {
-    match answer {
-        Answer::Records { values, aliases, ttl } if aliases.is_empty() => {
-            let rrset: &mut LiveRrset = live.rrsets.entry(key.clone()).or_default();
-            // Servers of one zone agree on the TTL; a resolver in their place counts down from it.
-            rrset.ttl = rrset.ttl.max(*ttl);
-            let records = values.iter().map(|v| (v.to_string(), Some(v.clone())));
-            rrset.records.extend(records);
-        }
-        // Records behind an alias stand at another name; the alias itself is asked for too.
-        Answer::Records { .. } | Answer::NoData { .. } | Answer::NxDomain { .. } | Answer::Failed(_) => {}
-    }
-}
-
-/// Servers that all refuse or lack the zone do not serve it; any other failure may pass.
-fn unanswered(zone: &Name, failures: impl IntoIterator<Item = Failure>) -> PublishError {
-    let mut failures = failures.into_iter().peekable();
-    let refused = |failure| matches!(failure, Failure::Refused | Failure::Lame);
-    if failures.peek().is_some() && failures.all(refused) {
-        PublishError::ZoneMissing(zone.clone())
-    } else {
-        PublishError::Unreachable
-    }
 }
 
 /// Where the registry record of an RRset stands with `--txt-prefix=extdns-%{record_type}.`.

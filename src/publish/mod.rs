@@ -11,6 +11,7 @@ pub mod http;
 pub mod memory;
 pub mod power_dns;
 pub mod rfc2136;
+pub mod seen;
 mod transaction;
 
 use connect::ask_cluster;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
 use crate::lease::Lead;
+use crate::lookup::Failure;
 use crate::name::Name;
 use crate::record::{Key, Value, Values};
 
@@ -77,6 +79,12 @@ impl Change {
     /// Whether the RRset is gone afterwards.
     pub fn deletes(&self) -> bool {
         self.keep.is_empty() && self.ours.is_empty()
+    }
+
+    /// Whether foreign records are written that do not stand there: such as were replaced before.
+    pub fn gives_back(&self) -> bool {
+        let stands = |raw: &String| self.before.as_ref().is_some_and(|b| b.records.contains_key(raw));
+        !self.keep.iter().all(stands)
     }
 }
 
@@ -191,6 +199,9 @@ pub enum PublishError {
     /// The provider object cannot be used as it is.
     #[error("the provider object cannot be used: {0}")]
     Misconfigured(&'static str),
+    /// No provider was asked, and DNS gave no answer.
+    #[error("{0} {1}; nothing is concluded from that")]
+    Unseen(Name, Failure),
 }
 
 impl PublishError {
@@ -212,6 +223,7 @@ impl PublishError {
             Self::ServerUnknown(_) => "ServerUnknown",
             Self::Cluster(_) => "ClusterRefused",
             Self::Misconfigured(_) => "Misconfigured",
+            Self::Unseen(..) => "Unreachable",
         }
     }
 }

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Account, Patience, StaleAfter, bounded_text};
 use crate::api::{KeyStage, RecordStatus, Severity, Truth};
 use crate::finding::Gate;
+use crate::intent::{Drift, Mode};
 use crate::plan::Step;
 
 /// Every reason that is not the name of a check, with what it means. A check `spf-present` that decides a condition
@@ -48,7 +49,15 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "Drift",
-        "A record of ours was changed by another hand and is mended.",
+        "A record of ours was changed by another hand. It is mended, unless spec.publishing.drift is Report.",
+    ),
+    (
+        "ByHand",
+        "Mode Manual: somebody has to add or change the record; the row of status.records has the line to paste.",
+    ),
+    (
+        "Suspended",
+        "spec.suspend is true: nothing is written at providers and no key is made.",
     ),
     ("Propagating", "Handed to ExternalDNS, not in DNS yet."),
     ("NobodyWatches", "No ExternalDNS has read the DNSEndpoint."),
@@ -108,10 +117,20 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     ("Misconfigured", "The provider object cannot be used as it is."),
     ("NotApplied", "The provider was not called in this pass."),
-    ("Missing", "An authoritative server has no such record."),
-    ("Different", "An authoritative server answers something else."),
+    (
+        "Missing",
+        "An authoritative server has no such record, or in mode Observe none stands there.",
+    ),
+    (
+        "Different",
+        "An authoritative server answers something else, or in mode Observe something else stands there.",
+    ),
     ("Unreachable", "No authoritative server answers."),
     ("KeyPending", "A key is being made, or its Secret cannot be read."),
+    (
+        "KeyNotMade",
+        "A declared key does not exist, and none is made in mode Observe or while spec.suspend is true.",
+    ),
     (
         "KeyNotProven",
         "Not every authoritative server has answered with the key twice.",
@@ -244,7 +263,7 @@ fn parts(account: &Account<'_>, rows: &[RecordStatus]) -> Vec<(&'static str, Ver
     let mut verdicts = vec![
         ("Accepted", accepted(account)),
         ("KeysReady", keys(account)),
-        ("Published", published(rows)),
+        ("Published", published(account, rows)),
         ("Verified", verified(rows)),
         (
             "SPFReady",
@@ -307,6 +326,8 @@ fn accepted(account: &Account<'_>) -> Verdict {
             {
                 return Verdict::new(Truth::False, refusal.reason(), refusal.to_string());
             }
+            // Where no provider is needed, none can hold anything back.
+            Step::Unread(_) if row.home.is_none() => {}
             Step::Unread(error) => {
                 let truth = if matches!(
                     error.reason(),
@@ -321,9 +342,12 @@ fn accepted(account: &Account<'_>) -> Verdict {
             Step::Refused(_)
             | Step::InPlace
             | Step::Satisfied
+            | Step::Adopt
             | Step::Write
+            | Step::Replace
             | Step::Mend
-            | Step::Conflict(_) => {}
+            | Step::Conflict(_)
+            | Step::Withheld(_) => {}
         }
     }
     Verdict::fine("the declaration is valid, the claim is held, the providers may be used")
@@ -339,6 +363,7 @@ fn keys(account: &Account<'_>) -> Verdict {
         None => Verdict::fine("every key has its Secret, is proven, and is with the signers that select it"),
         Some(key) => {
             let reason = match key.stage {
+                _ if key.not_made => "KeyNotMade",
                 KeyStage::Pending => "KeyPending",
                 KeyStage::Published => "KeyNotProven",
                 KeyStage::Proven | KeyStage::Active => "KeyNotInSigner",
@@ -357,19 +382,36 @@ fn keys(account: &Account<'_>) -> Verdict {
 }
 
 /// The worst rows decide; a reason that a person must act on comes before one that passes.
-fn published(rows: &[RecordStatus]) -> Verdict {
-    let passing = ["Propagating", "Raced", "Throttled", "Drift"];
+fn published(account: &Account<'_>, rows: &[RecordStatus]) -> Verdict {
+    // What waits for a person's hand or word is said only when nothing is wrong besides.
+    let passing = [
+        "Propagating",
+        "Raced",
+        "Throttled",
+        "Drift",
+        "Suspended",
+        "ByHand",
+    ];
     let bad = |truth| {
         rows.iter()
             .filter(move |row| row.published == truth)
             .min_by_key(|row| row.reason.as_deref().is_some_and(|r| passing.contains(&r)))
     };
-    summarize(
-        rows,
-        bad(Truth::False).or(bad(Truth::Unknown)),
-        |row| row.published,
-        "every record is at its provider",
-    )
+    let fine = match account.conduct.mode {
+        Mode::Publish => "every record is at its provider",
+        Mode::Manual | Mode::Observe => "every record is there",
+    };
+    let worst = bad(Truth::False).or(bad(Truth::Unknown));
+    let mut verdict = summarize(rows, worst, |row| row.published, fine);
+    if account.conduct.suspend {
+        if verdict.truth == Truth::True {
+            "Suspended".clone_into(&mut verdict.reason);
+        }
+        if verdict.truth == Truth::True || verdict.reason != "Suspended" {
+            verdict.message += "; nothing is written while spec.suspend is true";
+        }
+    }
+    verdict
 }
 
 fn verified(rows: &[RecordStatus]) -> Verdict {
@@ -482,14 +524,24 @@ fn progress(account: &Account<'_>, verdicts: &[(&'static str, Verdict)]) -> Vec<
     let stalled = verdicts
         .iter()
         .find(|(kind, v)| matches!(*kind, "Accepted" | "Published") && stuck.contains(&v.reason.as_str()));
-    if let Some((_, v)) = stalled {
+    // Drift that is only reported waits for a person.
+    let reported = verdicts.iter().find(|(kind, v)| {
+        *kind == "Published" && v.reason == "Drift" && account.conduct.drift == Drift::Report
+    });
+    if let Some((_, v)) = stalled.or(reported) {
         return vec![("Stalled", Verdict::new(Truth::True, &v.reason, v.message.clone()))];
     }
-    let moving = account.keys.iter().any(|k| k.waiting_for.is_some())
-        || verdicts
-            .iter()
-            .any(|(kind, v)| matches!(*kind, "Published" | "Verified") && v.truth == Truth::False)
-        || account.held.is_some();
+    // Where nothing is written and nobody is asked to, only a proof can be on its way.
+    let rests = account.conduct.suspend || account.conduct.mode == Mode::Observe;
+    let moving = account
+        .keys
+        .iter()
+        .any(|k| k.waiting_for.is_some() && !k.not_made)
+        || !rests
+            && (verdicts
+                .iter()
+                .any(|(kind, v)| matches!(*kind, "Published" | "Verified") && v.truth == Truth::False)
+                || account.held.is_some());
     if moving {
         return vec![(
             "Reconciling",

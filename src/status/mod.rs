@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{KeyAlgorithm, KeyStage, MailDomainStatus, Severity, Summary, Truth};
 use crate::finding::Finding;
+use crate::intent::Conduct;
 use crate::name::Selector;
 use crate::plan::Plan;
 use crate::publish::PublishError;
@@ -26,6 +27,8 @@ pub struct Account<'a> {
     pub old: &'a MailDomainStatus,
     /// `metadata.generation`.
     pub generation: Option<i64>,
+    /// How much may be written.
+    pub conduct: Conduct,
     /// The plan of this pass.
     pub plan: &'a Plan,
     /// What each provider said to its part of the plan.
@@ -71,6 +74,8 @@ pub struct KeyState {
     pub since: Option<Timestamp>,
     /// Whether a signer selects it that was not heard of yet, so that the stage may be better than it seems.
     pub unsure: bool,
+    /// Whether it does not exist because no key is made: mode Observe, or a suspension.
+    pub not_made: bool,
 }
 
 /// For how long each condition has been unknown, kept in memory between passes.

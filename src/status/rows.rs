@@ -6,6 +6,7 @@ use super::{Account, KeyState, bounded_text};
 use crate::api::{FindingStatus, KeyStatus, RecordStatus, Truth};
 use crate::finding::Finding;
 use crate::plan::{Row, Step};
+use crate::publish::PublishError;
 use crate::verify::Verdict;
 
 /// One row for each wanted RRset, in the order of names.
@@ -45,6 +46,18 @@ fn record(account: &Account<'_>, row: &Row) -> RecordStatus {
         verified,
         reason: reason.map(str::to_owned),
         message: message.map(|text| bounded_text(&text)),
+        paste: match &row.step {
+            Step::Withheld(withheld) => Some(withheld.paste.clone()),
+            Step::InPlace
+            | Step::Satisfied
+            | Step::Adopt
+            | Step::Write
+            | Step::Replace
+            | Step::Mend
+            | Step::Conflict(_)
+            | Step::Refused(_)
+            | Step::Unread(_) => None,
+        },
     }
 }
 
@@ -55,11 +68,18 @@ fn published(
 ) -> (Truth, Option<&'static str>, Option<String>) {
     let fine = (Truth::True, None, None);
     match &row.step {
-        Step::InPlace | Step::Satisfied => fine,
+        Step::InPlace | Step::Satisfied | Step::Adopt => fine,
+        Step::Withheld(withheld) => (
+            Truth::False,
+            Some(withheld.reason()),
+            Some(withheld.message.clone()),
+        ),
         Step::Conflict(message) => (Truth::False, Some("Conflict"), Some(message.clone())),
         Step::Refused(refusal) => (Truth::False, Some(refusal.reason()), Some(refusal.to_string())),
+        // Not all that was asked about the name was answered; this RRset was.
+        Step::Unread(PublishError::Unseen(..)) if verified == Truth::True => fine,
         Step::Unread(error) => (Truth::Unknown, Some(error.reason()), Some(error.to_string())),
-        Step::Write | Step::Mend => {
+        Step::Write | Step::Replace | Step::Mend => {
             let provider = row
                 .home
                 .as_ref()
@@ -109,6 +129,7 @@ pub(super) fn keys(keys: &[KeyState]) -> Vec<KeyStatus> {
                 waiting_for,
                 since,
                 unsure: _,
+                not_made: _,
             } = state;
             KeyStatus {
                 sender: sender.clone(),

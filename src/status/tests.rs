@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::finding::Gate;
+use crate::intent::{Conduct, Drift, Mode};
 use crate::name::Name;
-use crate::plan::{Row, Step, group};
+use crate::plan::{Row, Step, Why, Withheld, group};
 use crate::protocol::{Purpose, Wanted};
 use crate::record::Value;
 use crate::tenancy::Home;
@@ -26,6 +27,7 @@ struct World {
     keys: Vec<KeyState>,
     deferred: bool,
     held: Option<&'static str>,
+    conduct: Conduct,
     second: i64,
 }
 
@@ -40,6 +42,7 @@ impl Default for World {
             keys: Vec::new(),
             deferred: false,
             held: None,
+            conduct: Conduct::default(),
             second: 0,
         }
     }
@@ -81,6 +84,7 @@ fn status(world: &World, patience: &mut Patience) -> MailDomainStatus {
     let account = Account {
         old: &world.old,
         generation: Some(1),
+        conduct: world.conduct,
         plan: &plan,
         applied: &BTreeMap::from([("p".to_owned(), world.applied.clone())]),
         explained: &BTreeMap::new(),
@@ -349,4 +353,122 @@ fn every_reason_of_the_code_is_in_the_list() {
 #[test]
 fn long_messages_are_cut_at_a_character() {
     assert_eq!(bounded_text(&"ü".repeat(400)).len(), 511);
+}
+
+fn withheld(why: Why, message: &str) -> Step {
+    Step::Withheld(Withheld {
+        why,
+        message: message.to_owned(),
+        paste: "mail.example.com. 3600 IN A 203.0.113.4".to_owned(),
+    })
+}
+
+#[test]
+fn where_nothing_is_written_published_says_whether_it_is_there() {
+    let conduct = |mode: Mode, suspend: bool, drift: Drift| Conduct {
+        mode,
+        suspend,
+        drift,
+        ..Conduct::default()
+    };
+    let report = conduct(Mode::Publish, false, Drift::Report);
+    for (conduct, why, reason, progress) in [
+        (
+            conduct(Mode::Manual, false, Drift::Repair),
+            Why::Absent,
+            "ByHand",
+            Some("Reconciling=True/Waiting"),
+        ),
+        (
+            conduct(Mode::Observe, false, Drift::Repair),
+            Why::Missing,
+            "Missing",
+            None,
+        ),
+        (
+            conduct(Mode::Publish, true, Drift::Repair),
+            Why::Suspended,
+            "Suspended",
+            None,
+        ),
+        (report, Why::Drift, "Drift", Some("Stalled=True/Drift")),
+    ] {
+        let world = World {
+            step: withheld(why, "is not there"),
+            verified: Truth::False,
+            conduct,
+            ..World::default()
+        };
+        let status = status(&world, &mut Patience::default());
+        let mut expected = vec![
+            format!("Published=False/{reason}"),
+            format!("Verified=False/{reason}"),
+        ];
+        expected.extend(progress.map(str::to_owned));
+        assert_eq!(told(&status), expected);
+        let row = &status.records[0];
+        assert_eq!(row.reason.as_deref(), Some(reason));
+        assert!(row.paste.as_deref().is_some_and(|p| p.contains("203.0.113.4")));
+    }
+}
+
+#[test]
+fn a_suspension_is_told_whatever_else_is_told() {
+    let suspend = Conduct {
+        suspend: true,
+        ..Conduct::default()
+    };
+    let world = |step: Step| World {
+        step,
+        conduct: suspend,
+        ..World::default()
+    };
+    let said = |world: &World| {
+        let status = status(world, &mut Patience::default());
+        let published = status.conditions.into_iter().find(|c| c.type_ == "Published");
+        published
+            .map(|c| (format!("{}/{}", c.status, c.reason), c.message))
+            .unwrap()
+    };
+    let (verdict, message) = said(&world(Step::InPlace));
+    assert_eq!(verdict, "True/Suspended");
+    assert!(message.contains("spec.suspend"), "{message}");
+    let (verdict, message) = said(&world(Step::Conflict("foreign".into())));
+    assert_eq!(verdict, "False/Conflict");
+    assert!(
+        message.contains("foreign") && message.contains("spec.suspend"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_key_that_is_not_made_is_unknown_when_observed_and_missing_when_suspended() {
+    let key = |unsure| KeyState {
+        sender: "mta".into(),
+        key: "rsa".into(),
+        selector: Selector::parse("md-1").unwrap(),
+        algorithm: None,
+        fingerprint: None,
+        stage: KeyStage::Pending,
+        secret: None,
+        waiting_for: Some("another mode".into()),
+        since: None,
+        unsure,
+        not_made: true,
+    };
+    for (unsure, truth) in [(true, "Unknown"), (false, "False")] {
+        let world = World {
+            keys: vec![key(unsure)],
+            ..World::default()
+        };
+        let told = told(&status(&world, &mut Patience::default()));
+        assert_eq!(
+            told,
+            [
+                format!("KeysReady={truth}/KeyNotMade"),
+                format!("Ready={truth}/KeyNotMade"),
+                format!("Deliverable={truth}/KeyNotMade")
+            ]
+        );
+    }
 }

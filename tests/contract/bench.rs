@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use maildomain::intent::Conduct;
 use maildomain::lease::Lead;
 use maildomain::name::Name;
 use maildomain::plan::{Plan, Situation, Written, group, plan};
@@ -107,6 +108,9 @@ impl Bench {
             written: &ledger,
             now: Timestamp::from_second(1_000_000_000).unwrap(),
             drain: SignedDuration::ZERO,
+            conduct: Conduct::default(),
+            told: &BTreeSet::new(),
+            asked: &BTreeSet::new(),
         })
     }
 

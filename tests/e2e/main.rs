@@ -17,6 +17,7 @@ mod harness;
 mod judges;
 mod leaders;
 mod lifecycle;
+mod modes;
 mod name_servers;
 mod providers;
 mod secrets;

@@ -7,17 +7,18 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use maildomain::api::{DmarcPolicy, KeyLife, KeyStage, MailDomainStatus, Truth};
 use maildomain::controller::look::negative_until;
-use maildomain::intent::{Intent, Problem, parse};
+use maildomain::intent::{Intent, Mode, Problem, parse};
 use maildomain::key::PrivateKey;
 use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
-use maildomain::plan::{Group, Plan, Situation, Written, group, plan};
+use maildomain::plan::{Group, Plan, Situation, Written, group, plan, still_asked};
 use maildomain::protocol::alignment::{self, Proof};
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
+use maildomain::publish::seen;
 use maildomain::record::{Key, RecordType};
 use maildomain::status::{self, Account, KeyState, Patience, StaleAfter};
-use maildomain::tenancy::{Home, Refusal, Tenant, place};
+use maildomain::tenancy::{Home, Refusal, Tenant, belongs, place};
 use maildomain::verify::{Verdict, silent_servers, verify};
 
 use crate::dns::NameServers;
@@ -46,6 +47,7 @@ pub(crate) struct Course<'a> {
     keys: Vec<(Slot, Option<PrivateKey>)>,
     pub(crate) zone: Zone,
     pub(crate) written: BTreeMap<Key, Written>,
+    pub(crate) asked: BTreeSet<Key>,
     lives: BTreeMap<String, KeyLife>,
     /// When every server first answered with a key, by slot.
     first_seen: BTreeMap<String, Timestamp>,
@@ -78,7 +80,11 @@ impl<'a> Course<'a> {
             Box::new(Refused { problems, status })
         })?;
         let (slots, mut lives) = keyring::slots(&intent, OWNER, &BTreeMap::new(), &|_| false);
-        let keys: Vec<_> = slots.into_iter().map(|slot| (pair(&slot), slot)).collect();
+        let found = |slot: &Slot| {
+            let made = intent.conduct.makes_keys() || !matches!(slot.origin, Origin::Own { .. });
+            pair(slot).filter(|_| made)
+        };
+        let keys: Vec<_> = slots.into_iter().map(|slot| (found(&slot), slot)).collect();
         for (pair, slot) in &keys {
             let life = lives.get_mut(&slot.id).unwrap();
             if let Some(pair) = pair {
@@ -93,6 +99,7 @@ impl<'a> Course<'a> {
             intent,
             zone: setting.zone.clone(),
             written: setting.written.clone(),
+            asked: setting.asked.clone(),
             lives,
             first_seen: BTreeMap::new(),
             senders_proven: false,
@@ -110,8 +117,8 @@ impl<'a> Course<'a> {
             .filter_map(|(slot, pair)| keyring::signing_key(slot, pair.as_ref().map(PrivateKey::public)))
             .collect();
         let names = self.names(&signing);
-        let places = self.places(&names);
-        let live = self.read(&places);
+        let (places, live) = self.ground(&names);
+        let asked = self.asked.clone();
         let gate = dmarc::policy_gate(&self.intent, self.senders_proven, |key| {
             live.values()
                 .flatten()
@@ -128,6 +135,9 @@ impl<'a> Course<'a> {
         let plan = plan(&Situation {
             domain: &self.intent.domain,
             ttl: self.intent.ttl,
+            conduct: self.intent.conduct,
+            told: &self.setting.deferred(),
+            asked: &asked,
             groups: &groups,
             places: &places,
             live: &live,
@@ -135,11 +145,15 @@ impl<'a> Course<'a> {
             now: self.now,
             drain: DRAIN,
         });
+        self.asked = still_asked(&plan, self.intent.conduct, &asked);
         let applied = apply(self.setting, &mut self.zone, &plan, &live);
         self.written = plan.written.clone();
         let servers = NameServers::new(&self.zone, &self.setting.overrides);
         let to_be_seen: Vec<Group> = plan.rows.iter().map(|row| row.group.clone()).collect();
-        let direct = ask(&servers, &to_be_seen);
+        let direct = ask(
+            &servers,
+            to_be_seen.iter().map(|group| group.key.clone()).collect(),
+        );
         let verdicts = verify(&to_be_seen, &direct);
         let (mut findings, senders) = judge(&declaration, &servers, &verdicts);
         findings.extend(silent_servers(&direct));
@@ -151,6 +165,7 @@ impl<'a> Course<'a> {
             &Account {
                 old: &self.status,
                 generation: Some(1),
+                conduct: self.intent.conduct,
                 plan: &plan,
                 applied: &applied,
                 explained: &BTreeMap::new(),
@@ -197,6 +212,30 @@ impl<'a> Course<'a> {
             .iter()
             .map(|name| (name.clone(), place(&tenant, providers, name)));
         placed.collect()
+    }
+
+    /// Where names are at home and what stands there: at providers, or in DNS where nothing is published.
+    fn ground(&self, names: &BTreeSet<Name>) -> (BTreeMap<Name, Result<Home, Refusal>>, LiveByHome) {
+        if self.intent.conduct.mode == Mode::Publish {
+            let places = self.places(names);
+            let live = self.read(&places);
+            return (places, live);
+        }
+        let Setting {
+            labels,
+            foreign_claims,
+            ..
+        } = self.setting;
+        let tenant = Tenant {
+            labels,
+            domain: &self.intent.domain,
+            foreign_claims,
+        };
+        let place = |name: &Name| belongs(&tenant, name).map(|()| Home::in_dns(name));
+        let places = names.iter().map(|name| (name.clone(), place(name))).collect();
+        let servers = NameServers::new(&self.zone, &self.setting.overrides);
+        let direct = ask(&servers, seen::questions(names));
+        (places, seen::by_name(names, &direct))
     }
 
     fn read(&self, places: &BTreeMap<Name, Result<Home, Refusal>>) -> LiveByHome {
@@ -260,7 +299,10 @@ impl<'a> Course<'a> {
             Origin::Delegated(_) => (None, None),
         };
         let proven = self.lives.get(&slot.id).and_then(|life| life.proven.as_ref());
+        let not_made =
+            pair.is_none() && !self.intent.conduct.makes_keys() && matches!(slot.origin, Origin::Own { .. });
         let (stage, waiting_for) = match (secret.is_some(), pair, proven) {
+            (true, None, _) if not_made => (KeyStage::Pending, Some("another mode")),
             (true, None, _) => (KeyStage::Pending, Some("its Secret")),
             (_, _, None) => (
                 KeyStage::Published,
@@ -279,22 +321,21 @@ impl<'a> Course<'a> {
             secret,
             waiting_for: waiting_for.map(str::to_owned),
             since: proven.map(|time| time.0),
-            unsure: false,
+            unsure: not_made && self.intent.conduct.mode == Mode::Observe,
+            not_made,
         }
     }
 }
 
-fn ask(servers: &NameServers, groups: &[Group]) -> Direct {
+fn ask(servers: &NameServers, keys: BTreeSet<Key>) -> Direct {
     let server = |index: usize| Server {
         name: Name::parse(&format!("ns{}.dns.example", index + 1)).unwrap(),
         address: format!("192.0.2.{}", index + 1).parse().unwrap(),
     };
-    let answers = groups.iter().map(|group| {
-        let answers = servers.answers(&group.key).into_iter().enumerate();
-        (
-            group.key.clone(),
-            answers.map(|(index, answer)| (server(index), answer)).collect(),
-        )
+    let answers = keys.into_iter().map(|key| {
+        let answers = servers.answers(&key).into_iter().enumerate();
+        let answers = answers.map(|(index, answer)| (server(index), answer)).collect();
+        (key, answers)
     });
     Direct {
         answers: answers.collect(),

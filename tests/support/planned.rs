@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use maildomain::intent::{Adoption, Conduct, Drift, Mode};
 use maildomain::name::Name;
-use maildomain::plan::{Group, Plan, Situation, Step, Written, group, plan};
+use maildomain::plan::{Before, Group, Plan, Situation, Step, Written, group, plan};
 use maildomain::protocol::{Purpose, Sharing, Wanted};
 use maildomain::publish::{Live, PublishError};
 use maildomain::record::{Key, RecordType, Value, Values};
@@ -75,11 +76,13 @@ const NOW: i64 = 1_000_000_000;
 /// A situation.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
-    wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<Wanted>,
     pub(crate) zone: Zone,
     pub(crate) written: BTreeMap<Key, Written>,
     /// Providers whose zone cannot be read.
     unread: BTreeSet<String>,
+    pub(crate) conduct: Conduct,
+    pub(crate) now: i64,
 }
 
 /// The zone `bounce.example.com` is at another provider.
@@ -132,11 +135,14 @@ impl Scene {
         plan(&Situation {
             domain: &Name::parse("example.com").unwrap(),
             ttl: TTL,
+            conduct: self.conduct,
+            told: &BTreeSet::new(),
+            asked: &BTreeSet::new(),
             groups: &groups,
             places: &places,
             live: &self.live(),
             written: &self.written,
-            now: Timestamp::from_second(NOW).unwrap(),
+            now: Timestamp::from_second(self.now).unwrap(),
             drain: SignedDuration::from_hours(120),
         })
     }
@@ -146,10 +152,7 @@ impl Scene {
         let plan = self.plan();
         plan.changes().for_each(|change| self.zone.apply(change));
         self.written = plan.written;
-        let wrote = plan
-            .rows
-            .iter()
-            .filter(|row| matches!(row.step, Step::Write | Step::Mend));
+        let wrote = plan.rows.iter().filter(|row| row.step.writes());
         for row in wrote {
             let entry = self.written.get_mut(&row.group.key).unwrap();
             entry.values.clone_from(&row.group.values);
@@ -175,11 +178,14 @@ pub(crate) fn step_name(step: &Step) -> &'static str {
     match step {
         Step::InPlace => "InPlace",
         Step::Satisfied => "Satisfied",
+        Step::Adopt => "Adopt",
         Step::Write => "Write",
+        Step::Replace => "Replace",
         Step::Mend => "Mend",
         Step::Conflict(_) => "Conflict",
         Step::Refused(_) => "Refused",
         Step::Unread(_) => "Unread",
+        Step::Withheld(_) => "Withheld",
     }
 }
 
@@ -189,12 +195,14 @@ pub(crate) fn scenes() -> impl Strategy<Value = Scene> {
     let unread = proptest::sample::subsequence(&["corp", "edge"][..], 0..=2);
     // Unread zones make every other question trivial, so they are rare.
     let unread = prop_oneof![3 => Just(Vec::new()), 1 => unread];
-    (each, unread).prop_map(|(parts, unread)| {
+    (each, unread, conducts()).prop_map(|(parts, unread, conduct)| {
         let mut scene = Scene {
             wanted: Vec::new(),
             zone: Zone::default(),
             written: BTreeMap::new(),
             unread: unread.into_iter().map(str::to_owned).collect(),
+            conduct,
+            now: NOW,
         };
         for Part {
             wanted,
@@ -219,6 +227,20 @@ pub(crate) fn scenes() -> impl Strategy<Value = Scene> {
     })
 }
 
+/// Mostly such as publish.
+fn conducts() -> impl Strategy<Value = Conduct> {
+    let mode = prop_oneof![6 => Just(Mode::Publish), 1 => Just(Mode::Manual), 1 => Just(Mode::Observe)];
+    let suspend = prop_oneof![6 => Just(false), 1 => Just(true)];
+    let adoption = proptest::sample::select(&[Adoption::Never, Adoption::Matching, Adoption::Replace][..]);
+    let drift = prop_oneof![2 => Just(Drift::Repair), 1 => Just(Drift::Report)];
+    (mode, suspend, adoption, drift).prop_map(|(mode, suspend, adoption, drift)| Conduct {
+        mode,
+        suspend,
+        adoption,
+        drift,
+    })
+}
+
 #[derive(Debug, Clone)]
 struct Part {
     wanted: Option<Wanted>,
@@ -235,17 +257,22 @@ fn rrsets(
     let there = proptest::sample::subsequence(values, 0..=values.len().min(3));
     let ttl = prop_oneof![3 => Just(TTL), 1 => Just(60)];
     let after = prop_oneof![2 => Just(None), 1 => Just(Some(NOW - 1)), 1 => Just(Some(NOW + 60))];
-    let written = proptest::option::of((ours, proptest::bool::ANY, after));
+    let before = proptest::option::weighted(0.2, proptest::sample::subsequence(values, 1..=1));
+    let written = proptest::option::of((ours, proptest::bool::ANY, after, before));
     (wanted, there, ttl, written).prop_map(move |(wanted, there, ttl, written)| {
         let key = Key::new(Name::parse(owner).unwrap(), RecordType::parse(kind).unwrap());
         let value = |text: &str| Value::parse(key.record_type, text).unwrap();
         let line = |data: &str| Line::parse(&format!("{owner} {ttl} {kind} {data}"));
-        let written = written.map(|(data, settled, after)| Written {
+        let written = written.map(|(data, settled, after, before)| Written {
             home: home(&key.name),
             purpose,
             values: [value(data)].into(),
             settled,
             withdraw_after: after.map(|second| Timestamp::from_second(second).unwrap()),
+            before: before.map(|records| Before {
+                ttl: 60,
+                records: records.into_iter().map(str::to_owned).collect(),
+            }),
         });
         Part {
             wanted: wanted.map(|data| Wanted {

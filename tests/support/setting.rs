@@ -2,7 +2,8 @@
 //!
 //! `domain.yaml` holds the MailDomain and what else the cluster has: ClusterDNSProviders (annotations `read` and `write`
 //! say how their API behaves), MailDomainClaims of other namespaces, the Namespace with its labels. A line of
-//! `ledger.txt` is `Purpose settled|unsettled|until=<time> owner TYPE data` or `proven <sender>/<key> <selector>`.
+//! `ledger.txt` is `Purpose settled|unsettled|until=<time> owner TYPE data`, `before owner [ttl] TYPE data` (what the entry
+//! of that RRset had replaced), `asked owner TYPE` or `proven <sender>/<key> <selector>`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +11,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim};
 use maildomain::name::Name;
-use maildomain::plan::Written;
+use maildomain::plan::{Before, Written};
 use maildomain::protocol::Purpose;
 use maildomain::publish::PublishError;
-use maildomain::record::Key;
+use maildomain::record::{Key, RecordType};
 use maildomain::tenancy::{Home, Provider};
 use serde::de::DeserializeOwned;
 
@@ -44,6 +45,8 @@ pub(crate) struct Setting {
     pub(crate) zone: Zone,
     pub(crate) overrides: String,
     pub(crate) written: BTreeMap<Key, Written>,
+    /// RRsets that somebody was asked to add.
+    pub(crate) asked: BTreeSet<Key>,
     /// Keys that are proven as they are declared: slot and selector.
     pub(crate) proven: Vec<(String, String)>,
 }
@@ -61,8 +64,19 @@ impl Setting {
         let claims: Vec<MailDomainClaim> = of_kind(&documents, "MailDomainClaim");
         let optional = |file| std::fs::read_to_string(case.join(file)).unwrap_or_default();
         let ledger = optional("ledger.txt");
-        let (keys, records): (Vec<&str>, Vec<&str>) =
-            lines(&ledger).partition(|line| line.starts_with("proven "));
+        let of = |word: &str| {
+            let prefix = format!("{word} ");
+            let said = lines(&ledger).filter_map(move |line| line.strip_prefix(&prefix));
+            said.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (proven, before, asked) = (of("proven"), of("before"), of("asked"));
+        let others = ["proven ", "before ", "asked "];
+        let records = lines(&ledger).filter(|line| !others.iter().any(|word| line.starts_with(word)));
+        let mut written: BTreeMap<Key, Written> =
+            records.map(|line| ledger_entry(line, &providers)).collect();
+        for line in &before {
+            remember_before(&mut written, line);
+        }
         Self {
             labels: labels(&documents),
             foreign_claims: claims
@@ -72,11 +86,9 @@ impl Setting {
             behaviours: definitions.iter().map(behaviour).collect(),
             zone: Zone::parse(&std::fs::read_to_string(case.join("zone.txt")).unwrap()),
             overrides: optional("live.txt"),
-            written: records
-                .into_iter()
-                .map(|line| ledger_entry(line, &providers))
-                .collect(),
-            proven: keys.into_iter().map(proven_key).collect(),
+            written,
+            asked: asked.iter().map(|line| rrset(line)).collect(),
+            proven: proven.iter().map(|line| proven_key(line)).collect(),
             providers,
             object,
         }
@@ -160,10 +172,33 @@ fn behaviour(definition: &ClusterDNSProvider) -> (String, Behaviour) {
 }
 
 fn proven_key(line: &str) -> (String, String) {
-    let [_, id, selector] = line.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("not a proven key: {line}");
-    };
+    let (id, selector) = line
+        .split_once(' ')
+        .unwrap_or_else(|| panic!("not a proven key: {line}"));
     (id.to_owned(), selector.to_owned())
+}
+
+fn rrset(line: &str) -> Key {
+    let (owner, kind) = line
+        .split_once(' ')
+        .unwrap_or_else(|| panic!("not an RRset: {line}"));
+    Key::new(Name::parse(owner).unwrap(), RecordType::parse(kind).unwrap())
+}
+
+fn remember_before(written: &mut BTreeMap<Key, Written>, line: &str) {
+    let Line {
+        owner,
+        ttl,
+        kind,
+        data,
+    } = Line::parse(line);
+    let entry = written.get_mut(&rrset(&format!("{owner} {kind}")));
+    let entry = entry.unwrap_or_else(|| panic!("no entry for what stood before: {line}"));
+    let before = entry.before.get_or_insert(Before {
+        ttl,
+        records: BTreeSet::new(),
+    });
+    before.records.insert(data);
 }
 
 fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
@@ -191,6 +226,7 @@ fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
         values: [value].into(),
         settled: state != "unsettled",
         withdraw_after,
+        before: None,
     };
     (key, written)
 }

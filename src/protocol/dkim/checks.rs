@@ -24,6 +24,7 @@ const fn check(id: &'static str, title: &'static str, run: fn(&Evidence<'_>) -> 
     }
 }
 
+const KNOWN: Check = check("dkim-key-known", "every declared key is known", known);
 const PRESENT: Check = check("dkim-present", "every selector has a record", present);
 const SINGLE: Check = check("dkim-single", "one record at each selector", single);
 const VERSION: Check = check("dkim-version-tag", "v=DKIM1 comes first", |e| {
@@ -56,6 +57,7 @@ const ALGORITHM_SET: Check = check("dkim-algorithm-set", "every sender has an RS
 
 /// Every check of key records.
 pub(super) const ALL: &[Check] = &[
+    KNOWN,
     PRESENT,
     SINGLE,
     VERSION,
@@ -136,6 +138,22 @@ fn fixer(key: &SigningKey) -> String {
         }
         KeyRecord::Delegated(target) => format!("ask the vendor that keeps {target} to correct it"),
     }
+}
+
+fn known(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let declaration = evidence.declaration;
+    let judge = |sender: &Sender| {
+        let names: Vec<&str> = super::unknown_keys(declaration, sender)
+            .map(|key| key.name.as_str())
+            .collect();
+        let message = format!(
+            "Sender {} shall sign with a generated key ({}), and none is made in mode Observe: nobody knows with which key it signs today. Declare that one by publicKey, import or delegate, or set spec.publishing.mode to Manual or Publish to have it made.",
+            sender.name,
+            names.join(", ")
+        );
+        (!names.is_empty()).then(|| KNOWN.finding(Severity::Unknown, &declaration.intent.domain, message))
+    };
+    declaration.intent.senders.iter().filter_map(judge).collect()
 }
 
 fn present(evidence: &Evidence<'_>) -> Vec<Finding> {

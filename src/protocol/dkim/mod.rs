@@ -7,7 +7,7 @@ pub(crate) mod samples;
 
 use super::{Declaration, Evidence, KeyRecord, Protocol, Purpose, SigningKey, Wanted};
 use crate::api::KeyAlgorithm;
-use crate::intent::Sender;
+use crate::intent::{self, Mode, Sender};
 use crate::lookup::Failure;
 use crate::name::Name;
 use crate::record::{RecordType, Value};
@@ -50,11 +50,29 @@ pub fn sender_result(evidence: &Evidence<'_>, sender: &Sender) -> SenderDkim {
     let visible: Vec<_> = keys().map(|key| usable(evidence, key)).collect();
     if visible.contains(&Ok(Some(KeyAlgorithm::RSA))) {
         SenderDkim::Pass
-    } else if visible.iter().any(Result::is_err) {
+    } else if visible.iter().any(Result::is_err)
+        || unknown_keys(evidence.declaration, sender).next().is_some()
+    {
         SenderDkim::Unknown
     } else {
         SenderDkim::Fail
     }
+}
+
+/// The declared keys that would be made here and are not, because the domain is only observed: which key signs the
+/// sender's mail, and under which selector, is not known.
+fn unknown_keys<'a>(
+    declaration: &'a Declaration<'_>,
+    sender: &'a Sender,
+) -> impl Iterator<Item = &'a intent::Key> {
+    let observed = declaration.intent.conduct.mode == Mode::Observe;
+    let is_known = |key: &intent::Key| {
+        let mut known = declaration.keys.iter();
+        known.any(|k| k.sender == sender.name && k.name == key.name)
+    };
+    sender.keys.iter().filter(move |key| {
+        observed && matches!(key.source, intent::KeySource::Generate { .. }) && !is_known(key)
+    })
 }
 
 /// The algorithm of the key at a selector, if signatures made with it verify.

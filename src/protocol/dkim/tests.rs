@@ -238,3 +238,33 @@ fn without_keys_dkim_is_silent() {
         "declared and not made yet"
     );
 }
+
+#[test]
+fn a_generated_key_of_an_observed_domain_is_unknown_and_never_failing() {
+    let scene = |mode: &str, keys: serde_json::Value| {
+        sender(&[]).with("publishing", json!({ "mode": mode })).with(
+            "senders",
+            json!([{ "name": "mta", "hosts": ["mail.example.com"], "dkim": { "keys": keys } }]),
+        )
+    };
+    let generated = json!([{ "name": "rsa", "generate": { "algorithm": "RSA" } }]);
+    let observed = scene("Observe", generated.clone());
+    assert_eq!(observed.findings(PROTOCOL.checks), ["Unknown dkim-key-known"]);
+    assert_eq!(result(&observed), SenderDkim::Unknown);
+    let message = observed.message(PROTOCOL.checks, "dkim-key-known");
+    assert!(message.contains("mta") && message.contains("(rsa)"), "{message}");
+    // Elsewhere it is being made.
+    let manual = scene("Manual", generated);
+    assert_eq!(manual.findings(PROTOCOL.checks), Vec::<String>::new());
+    assert_eq!(result(&manual), SenderDkim::Fail);
+    // A key that is declared whole is judged, and one good key is enough.
+    let both = json!([
+        { "name": "rsa", "generate": { "algorithm": "RSA" } },
+        { "name": "altcraft", "delegate": { "selector": "altcraft", "target": "keys.vendor.example" } },
+    ]);
+    let good = scene("Observe", both)
+        .key("altcraft", &format!("rsa {RSA_2048}"))
+        .zone(&format!("{NAME} TXT v=DKIM1; k=rsa; p={RSA_2048}"));
+    assert_eq!(result(&good), SenderDkim::Pass);
+    assert_eq!(good.findings(PROTOCOL.checks), ["Unknown dkim-key-known"]);
+}

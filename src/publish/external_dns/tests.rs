@@ -9,9 +9,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::{Value as Json, json};
 
+use super::seen::{gather, questions};
 use super::*;
 use crate::lookup::Server;
 use crate::lookup::looker::LookerConfig;
+use crate::lookup::{Direct, Failure};
 use crate::record::{Value, Values};
 
 fn name(text: &str) -> Name {
