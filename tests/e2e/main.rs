@@ -9,6 +9,7 @@
 mod chart;
 mod crashes;
 mod deletion;
+mod dns_update;
 mod external_dns;
 mod foreign;
 mod garbage;

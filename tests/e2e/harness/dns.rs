@@ -81,6 +81,34 @@ pub fn put(zone: &str, name: &str, kind: &str, values: &[&str]) {
     );
 }
 
+/// Lets a TSIG key, which is made by this, change a zone by DNS UPDATE. `secret` is base64.
+#[track_caller]
+pub fn allow_updates(zone: &str, key: &str, secret: &str) {
+    let post = |path: &str, body: serde_json::Value| {
+        let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
+        let url = format!("{}/api/v1/servers/localhost/{path}", var("PDNS_API"));
+        let body = body.to_string();
+        run(
+            "curl",
+            &["-sS", "--fail-with-body", "-H", &header, "-d", &body, &url],
+        );
+    };
+    post(
+        "tsigkeys",
+        serde_json::json!({"name": key, "algorithm": "hmac-sha256", "key": secret}),
+    );
+    for (kind, value) in [
+        ("TSIG-ALLOW-DNSUPDATE", key),
+        ("SOA-EDIT-DNSUPDATE", "INCREASE"),
+        ("NOTIFY-DNSUPDATE", "1"),
+    ] {
+        post(
+            &format!("zones/{zone}./metadata"),
+            serde_json::json!({"kind": kind, "metadata": [value]}),
+        );
+    }
+}
+
 /// Every record of a zone at PowerDNS but SOA, NS and DNSSEC, as `name TYPE content`, sorted.
 #[track_caller]
 pub fn dump(zone: &str) -> Vec<String> {

@@ -12,7 +12,7 @@ mod signing;
 mod site;
 mod wait;
 
-pub use dns::{Dig, add_zone, put, text_at};
+pub use dns::{Dig, add_zone, allow_updates, put, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
 pub use operator::Operator;

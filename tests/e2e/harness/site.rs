@@ -17,6 +17,8 @@ pub struct SiteOptions {
     pub chart: bool,
     /// Through ExternalDNS instead of PowerDNS; [`Site::external_dns`] starts one.
     pub external_dns: bool,
+    /// Through DNS UPDATE instead of PowerDNS's API, with the key that [`Site::set_update_key`] writes.
+    pub dns_update: bool,
     /// Whether the operator waits for a lease; without one it works from its first moment, also after a SIGKILL.
     pub leader_election: bool,
     /// What the operator logs, as RUST_LOG says it.
@@ -44,6 +46,7 @@ impl Default for SiteOptions {
             api_key: None,
             chart: true,
             external_dns: false,
+            dns_update: false,
             leader_election: true,
             log: "info,maildomain=debug",
             config: String::new(),
@@ -236,6 +239,12 @@ impl Site {
         };
         let backend = if options.external_dns {
             "externalDNS: {syncTimeout: 10s}".to_owned()
+        } else if options.dns_update {
+            format!(
+                "rfc2136: {{server: \"{}:53\", tsig: {{keyName: {}, algorithm: HMACSHA256, secretRef: {{name: tsig, key: secret}}}}}}",
+                var("DNS_SERVER"),
+                self.name
+            )
         } else {
             let url = options.api.clone().unwrap_or_else(|| var("PDNS_API"));
             format!("powerDNS: {{url: \"{url}\", apiKeySecretRef: {{name: pdns, key: api-key}}}}")
@@ -255,6 +264,14 @@ impl Site {
     pub fn set_api_key(&self, key: &str) {
         apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: pdns, namespace: {}}}\nstringData: {{api-key: \"{key}\"}}\n",
+            self.system
+        ));
+    }
+
+    /// Writes the Secret with the TSIG key, base64.
+    pub fn set_update_key(&self, secret: &str) {
+        apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: tsig, namespace: {}}}\nstringData: {{secret: \"{secret}\"}}\n",
             self.system
         ));
     }
