@@ -5,7 +5,6 @@
 //! *we* have seen it unchanged for its whole duration on our monotonic clock, whatever its timestamps say; a leader
 //! that could not renew within the deadline stops at once, before another may take over.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use crate::config::LeaderElection;
-use crate::publish::PublishError;
+use crate::lead::Lead;
 
 /// One candidate.
 #[derive(Debug)]
@@ -26,46 +25,6 @@ pub struct Candidate {
     times: LeaderElection,
     seen: Option<Seen>,
     lead: Lead,
-}
-
-/// Whether this process leads, for whoever is about to write where no version guards the write.
-#[derive(Debug, Clone, Default)]
-pub struct Lead {
-    /// Until when the last renewal holds, on our monotonic clock; `None`: there is no election.
-    until: Option<Arc<Mutex<Instant>>>,
-}
-
-impl Lead {
-    /// The lead without an election.
-    pub fn undisputed() -> Self {
-        Self::default()
-    }
-
-    /// The lead of one who has not won an election yet.
-    pub fn not_yet() -> Self {
-        Self {
-            until: Some(Arc::new(Mutex::new(Instant::now()))),
-        }
-    }
-
-    /// Whether the last renewal is younger than the renew deadline.
-    pub fn holds(&self) -> bool {
-        let holds = |until: &Arc<Mutex<Instant>>| {
-            Instant::now() < *until.lock().unwrap_or_else(PoisonError::into_inner)
-        };
-        self.until.as_ref().is_none_or(holds)
-    }
-
-    /// The same as an error of whoever was about to write.
-    pub fn confirm(&self) -> Result<(), PublishError> {
-        self.holds().then_some(()).ok_or(PublishError::LeadLost)
-    }
-
-    fn renewed(&self, until: Instant) {
-        if let Some(known) = &self.until {
-            *known.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        }
-    }
 }
 
 /// The lease as last read, and when it was first seen so.
@@ -272,18 +231,6 @@ mod tests {
         assert!(take(Some(&held("me")), 0));
         assert!(!take(Some(&held("other")), 14));
         assert!(take(Some(&held("other")), 15));
-    }
-
-    #[test]
-    fn the_lead_ends_by_itself_when_it_is_not_renewed() {
-        assert!(Lead::undisputed().holds());
-        let lead = Lead::not_yet();
-        let elsewhere = lead.clone();
-        assert!(!elsewhere.holds(), "nobody leads before the first renewal");
-        lead.renewed(Instant::now() + Duration::from_mins(1));
-        assert!(elsewhere.holds());
-        lead.renewed(Instant::now());
-        assert!(!elsewhere.holds());
     }
 
     #[test]

@@ -37,6 +37,7 @@
 //! config.rs          the configuration file
 //! admin.rs           probes and metrics over HTTP
 //! metrics.rs         everything that is measured
+//! lead.rs            whether this process may write
 //! lease.rs           leader election
 //! api/               the resources: types, schemas, admission rules
 //! name.rs            names and selectors, parsed once
@@ -78,6 +79,7 @@ pub mod finding;
 pub mod intent;
 pub mod key;
 pub mod keyring;
+pub mod lead;
 pub mod lease;
 pub mod lookup;
 pub mod metrics;

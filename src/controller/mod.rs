@@ -30,7 +30,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim};
 use crate::config::Config;
-use crate::lease::Lead;
+use crate::lead::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
 use crate::name::{Name, Selector};

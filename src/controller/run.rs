@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch as channel};
 use super::{Context, KeyQueue, domain, provider, signer, watch, withdraw};
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
 use crate::config::{Config, ConfigError};
-use crate::lease::Lead;
+use crate::lead::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
 

@@ -16,9 +16,9 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, P
 use kube::core::DynamicObject;
 
 use super::diagnosis::{self, Symptoms};
-use super::{Explanation, Live, ProviderPlan, PublishError, Publisher, ask_cluster, endpoint, seen};
+use super::{Explanation, Live, ProviderPlan, PublishError, Publisher, ask_cluster, confirm, endpoint, seen};
 use crate::api::TxtFormat;
-use crate::lease::Lead;
+use crate::lead::Lead;
 use crate::lookup::Answer;
 use crate::lookup::looker::Looker;
 use crate::name::Name;
@@ -95,7 +95,7 @@ impl ExternalDns {
                 let name = foreign.metadata.name.clone().unwrap_or_default();
                 return Err(PublishError::EndpointTaken(name));
             }
-            lead.confirm()?;
+            confirm(lead)?;
             let written = match (existing, &desired) {
                 (None, None) => Ok(()),
                 (None, Some(desired)) => self.create(desired).await,

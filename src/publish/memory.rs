@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
 use super::transaction::{same, transactions};
-use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher};
-use crate::lease::Lead;
+use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
+use crate::lead::Lead;
 use crate::name::Name;
 use crate::record::{Key, Value};
 
@@ -131,7 +131,7 @@ impl Publisher for Memory {
         plan: &'a ProviderPlan,
         lead: &'a Lead,
     ) -> BoxFuture<'a, Result<(), PublishError>> {
-        ready(lead.confirm().and_then(|()| self.carry_out(plan))).boxed()
+        ready(confirm(lead).and_then(|()| self.carry_out(plan))).boxed()
     }
 
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>> {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
-use crate::lease::Lead;
+use crate::lead::Lead;
 use crate::lookup::Failure;
 use crate::name::Name;
 use crate::record::{Key, Value, Values};
@@ -136,6 +136,11 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Option<Explanation>> {
         ready(None).boxed()
     }
+}
+
+/// Asked right before each write.
+fn confirm(lead: &Lead) -> Result<(), PublishError> {
+    lead.holds().then_some(()).ok_or(PublishError::LeadLost)
 }
 
 /// Why records that were written do not appear.

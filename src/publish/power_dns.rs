@@ -22,8 +22,8 @@ use serde_json::{Value as Json, json};
 
 use super::http::{self, Api, Reply, segment};
 use super::transaction::{carried_out, describe, same, transactions};
-use super::{Change, Live, ProviderPlan, PublishError, Publisher};
-use crate::lease::Lead;
+use super::{Change, Live, ProviderPlan, PublishError, Publisher, confirm};
+use crate::lead::Lead;
 use crate::name::Name;
 use crate::record::{self, Key, RecordType, Value};
 
@@ -114,7 +114,7 @@ impl PowerDns {
             return Err(PublishError::Raced(raced.key.clone()));
         }
         let body = patch(changes, &found.disabled);
-        lead.confirm()?;
+        confirm(lead)?;
         match self
             .api
             .send(Method::PATCH, &self.zone_path(zone), Some(&body))

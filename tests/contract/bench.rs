@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::Conduct;
-use maildomain::lease::Lead;
+use maildomain::lead::Lead;
 use maildomain::name::Name;
 use maildomain::plan::{Plan, Situation, Written, group, plan};
 use maildomain::protocol::{Purpose, Sharing, Wanted};

@@ -26,9 +26,9 @@ use tokio::time::{Instant, sleep};
 use self::exchange::Server;
 use self::update::Update;
 use super::transaction::{carried_out, describe, transactions};
-use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher};
+use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
 use crate::api::TsigAlgorithm;
-use crate::lease::Lead;
+use crate::lead::Lead;
 use crate::name::Name;
 use crate::record::{Key, RecordType};
 
@@ -60,7 +60,7 @@ impl Rfc2136 {
 
     async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
         for Update { message, changes } in update::updates(zone, changes)? {
-            lead.confirm()?;
+            confirm(lead)?;
             let code = self.code(zone, message).await?;
             match code {
                 ResponseCode::NoError => self.settled(zone, &changes, lead).await?,
@@ -87,7 +87,7 @@ impl Rfc2136 {
                     return Err(PublishError::Raced(lost.key.clone()));
                 }
                 Some(_) if std::mem::take(&mut again) => {
-                    lead.confirm()?;
+                    confirm(lead)?;
                     self.aliases_again(zone, changes, &after).await?;
                 }
                 Some(_) => sleep(SETTLING_STEP).await,

@@ -1,6 +1,6 @@
 //! Somebody writes between our read and our write: that is noticed, and nothing is lost.
 
-use maildomain::lease::Lead;
+use maildomain::lead::Lead;
 use maildomain::publish::PublishError;
 use maildomain::record::RecordType;
 

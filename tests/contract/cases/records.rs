@@ -1,6 +1,6 @@
 //! Records of every kind and size.
 
-use maildomain::lease::Lead;
+use maildomain::lead::Lead;
 use maildomain::publish::ProviderPlan;
 use maildomain::record::{RecordType, Value, quoted};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use maildomain::lease::Lead;
+use maildomain::lead::Lead;
 use maildomain::publish::{ProviderPlan, PublishError, Publisher};
 use maildomain::record::RecordType;
 

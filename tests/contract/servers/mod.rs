@@ -112,7 +112,7 @@ impl Publisher for Shared {
     fn apply<'a>(
         &'a self,
         plan: &'a maildomain::publish::ProviderPlan,
-        lead: &'a maildomain::lease::Lead,
+        lead: &'a maildomain::lead::Lead,
     ) -> futures::future::BoxFuture<'a, Result<(), maildomain::publish::PublishError>> {
         self.0.apply(plan, lead)
     }
