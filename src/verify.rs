@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_that_leads_to_the_right_text_is_not_the_record() {
+        let Answer::Records { values, ttl, .. } = texts(&[GOOD]) else {
+            panic!("texts are records")
+        };
+        let aliases = vec![name("spf.elsewhere.example")];
+        let verdict = judged(vec![Answer::Records { values, aliases, ttl }]);
+        assert_eq!(
+            (verdict.verified, verdict.reason),
+            (Truth::False, Some("Different"))
+        );
+        assert!(
+            verdict
+                .message
+                .unwrap()
+                .contains("an alias of spf.elsewhere.example")
+        );
+    }
+
+    #[test]
     fn one_silent_server_does_not_unverify_but_is_no_proof() {
         let verdict = judged(vec![texts(&[GOOD]), Answer::Failed(Failure::Timeout)]);
         assert_eq!((verdict.verified, verdict.unanimous), (Truth::True, false));
