@@ -217,14 +217,10 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
         .entry(group.key.clone())
         .or_insert_with(|| nothing_yet(group, home));
     // A settled entry stays settled: the RRset remains ours while its values change. Where drift is only reported it must
-    // be told from a change of our own that did not come through, so there the old values stay until the new are seen.
+    // be told from a change of our own that did not come through.
     entry.settled &= situation.conduct.drift == Drift::Repair;
-    let old = if entry.settled {
-        Values::new()
-    } else {
-        std::mem::take(&mut entry.values)
-    };
-    entry.values = old.into_iter().chain(group.values.iter().cloned()).collect();
+    // The old values stay ours until the new ones are seen: the write may fail.
+    entry.values.extend(group.values.iter().cloned());
     entry.home = home.clone();
     entry.withdraw_after = None;
 }

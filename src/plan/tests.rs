@@ -332,6 +332,29 @@ fn what_was_written_but_never_seen_does_not_make_foreign_values_ours() {
 }
 
 #[test]
+fn a_change_that_did_not_come_through_is_tried_again_and_its_old_value_goes_with_the_declaration() {
+    let there = ["example.com TXT \"v=spf1 mx -all\""];
+    let old = wrote(
+        "example.com",
+        RecordType::Txt,
+        Purpose::Spf,
+        &[txt("v=spf1 mx -all")],
+        true,
+    );
+    let tried = run(case(vec![spf()], vec![old], &there));
+    let again = run(case(
+        vec![spf()],
+        tried.written.clone().into_iter().collect(),
+        &there,
+    ));
+    assert_eq!(again.rows[0].step, Step::Write, "nobody else changed it");
+    check(
+        case(vec![], again.written.into_iter().collect(), &there),
+        "- example.com TXT \"v=spf1 mx -all\"\n",
+    );
+}
+
+#[test]
 fn an_unreadable_provider_changes_nothing_and_forgets_nothing() {
     let written = vec![
         wrote(
