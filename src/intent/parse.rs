@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{
     Bimi, Conduct, Dmarc, Host, HostAt, Intent, Key, KeyAlgorithm, KeySource, Mx, Problem, ReturnPath, Sender,
 };
-use crate::api::{self, HostPurpose, MailDomainSpec};
+use crate::api::{self, DmarcPolicy, HostPurpose, MailDomainSpec};
 use crate::cidr::Cidr;
 use crate::name::{Name, NameError, Selector};
 
@@ -369,6 +369,12 @@ fn parse_bimi(problems: &mut Problems, bimi: &api::Bimi, domain: &Name) -> Optio
 
 /// RFC 9989 section 4.6 to 4.8: a comma or semicolon inside a report address would end it.
 fn check_reports(problems: &mut Problems, dmarc: &Dmarc) {
+    if dmarc.policy > DmarcPolicy::None && dmarc.aggregate_reports.is_empty() {
+        problems.add(
+            "spec.dmarc.aggregateReports",
+            "is needed with policy Quarantine or Reject: without reports nobody sees what is refused",
+        );
+    }
     let fields = [
         ("aggregateReports", &dmarc.aggregate_reports),
         ("failureReports", &dmarc.failure_reports),

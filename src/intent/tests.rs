@@ -122,6 +122,11 @@ fn every_mistake_of_a_domain_or_host_names_its_field_and_the_fix() {
 #[test]
 fn every_mistake_of_a_sender_or_policy_names_its_field_and_the_fix() {
     refused(
+        with("/dmarc", json!({"policy": "Reject"})),
+        "spec.dmarc.aggregateReports",
+        "needed with policy",
+    );
+    refused(
         with("/senders/0/hosts", json!(["other.example.com"])),
         "spec.senders[0].hosts[0]",
         "declare it there",
