@@ -277,7 +277,7 @@ pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>) {
             keep_state(plan, situation, key, entry);
             continue;
         };
-        let is_key = entry.purpose == Purpose::Dkim && key.record_type == RecordType::Txt;
+        let is_key = entry.purpose == Purpose::Dkim;
         let (stays, before) = match replaced(plan, key) {
             // What takes its place could not stand beside what was there before.
             Some(replaced) => (!replaced, None),

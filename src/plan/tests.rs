@@ -413,23 +413,28 @@ fn records_that_nobody_declares_any_more_go_but_only_our_values() {
 
 #[test]
 fn a_key_record_stays_while_mail_in_flight_may_need_it() {
-    let key = "s1._domainkey.example.com";
-    let written = || {
-        vec![wrote(
-            key,
+    let alias = Value::Cname(name("s1.vendor.example"));
+    for (kind, value, line) in [
+        (
             RecordType::Txt,
-            Purpose::Dkim,
-            &[txt("v=DKIM1; p=AAAA")],
-            true,
-        )]
-    };
-    let there = [r#"s1._domainkey.example.com TXT "v=DKIM1; p=AAAA""#];
-    let first = check(case(vec![], written(), &there), "");
-    let after = first.written.values().next().unwrap().withdraw_after.unwrap();
-    assert_eq!(after.as_second(), 120 * 3600);
-    let mut later = case(vec![], first.written.into_iter().collect(), &there);
-    later.now = 120 * 3600;
-    check(later, r#"- s1._domainkey.example.com TXT "v=DKIM1; p=AAAA""#);
+            txt("v=DKIM1; p=AAAA"),
+            r#"s1._domainkey.example.com TXT "v=DKIM1; p=AAAA""#,
+        ),
+        // The vendor signed with it.
+        (
+            RecordType::Cname,
+            alias,
+            "s1._domainkey.example.com CNAME s1.vendor.example.",
+        ),
+    ] {
+        let key = wrote("s1._domainkey.example.com", kind, Purpose::Dkim, &[value], true);
+        let first = check(case(vec![], vec![key], &[line]), "");
+        let after = first.written.values().next().unwrap().withdraw_after.unwrap();
+        assert_eq!(after.as_second(), 120 * 3600);
+        let mut later = case(vec![], first.written.into_iter().collect(), &[line]);
+        later.now = 120 * 3600;
+        check(later, &format!("- {line}"));
+    }
 }
 
 #[test]
