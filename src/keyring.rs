@@ -542,6 +542,22 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_that_was_used_once_is_never_used_again() {
+        let (first, _) = slots(&intent(), OWNER, &BTreeMap::new(), &free);
+        let used = KeyLife {
+            used_selectors: vec![first[0].selector.to_string()],
+            ..KeyLife::default()
+        };
+        let (second, _) = slots(
+            &intent(),
+            OWNER,
+            &BTreeMap::from([("mta/rsa".to_owned(), used)]),
+            &free,
+        );
+        assert_ne!(second[0].selector, first[0].selector);
+    }
+
+    #[test]
     fn proof_needs_two_agreements_apart_and_the_negative_ttl() {
         let at = |s| Timestamp::from_second(s).unwrap();
         let apart = jiff::SignedDuration::from_secs(5);

@@ -431,6 +431,9 @@ fn a_key_record_stays_while_mail_in_flight_may_need_it() {
         let first = check(case(vec![], vec![key], &[line]), "");
         let after = first.written.values().next().unwrap().withdraw_after.unwrap();
         assert_eq!(after.as_second(), 120 * 3600);
+        let mut before = case(vec![], first.written.clone().into_iter().collect(), &[line]);
+        before.now = 120 * 3600 - 1;
+        check(before, "");
         let mut later = case(vec![], first.written.into_iter().collect(), &[line]);
         later.now = 120 * 3600;
         check(later, &format!("- {line}"));
