@@ -8,7 +8,8 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{self, DNSClass, RData, Record};
 
-use super::ask::{Mode, Question, Reply, our_name, wire_name};
+use super::ask::{Mode, Question, Reply};
+use super::wire::{our_name, wire_name};
 use super::{Answer, Failure};
 use crate::record::{Key, Value, Values};
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
+use super::wire::{wire_name, wire_type};
 use crate::name::Name;
 use crate::record::RecordType;
 
@@ -64,17 +65,9 @@ pub(super) struct Reply {
 impl Question {
     /// A question for one of our record types.
     pub(super) fn new(name: &Name, record_type: RecordType, mode: Mode) -> Self {
-        let record_type = match record_type {
-            RecordType::A => rr::RecordType::A,
-            RecordType::Aaaa => rr::RecordType::AAAA,
-            RecordType::Cname => rr::RecordType::CNAME,
-            RecordType::Mx => rr::RecordType::MX,
-            RecordType::Ptr => rr::RecordType::PTR,
-            RecordType::Txt => rr::RecordType::TXT,
-        };
         Self {
             name: name.clone(),
-            record_type,
+            record_type: wire_type(record_type),
             mode,
         }
     }
@@ -92,16 +85,6 @@ impl Question {
         }
         Some((query, message.to_vec().ok()?))
     }
-}
-
-/// A name as the wire format has it.
-pub(super) fn wire_name(name: &Name) -> Option<rr::Name> {
-    rr::Name::from_labels(name.labels().map(str::as_bytes)).ok()
-}
-
-/// A name of the wire as ours; `None` for the root and for names that [`Name`] does not hold (wildcards, blanks...).
-pub(super) fn our_name(name: &rr::Name) -> Option<Name> {
-    Name::parse(&name.to_ascii()).ok()
 }
 
 /// Asks a server. `patience` covers everything: both datagrams, and TCP.

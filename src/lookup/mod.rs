@@ -12,6 +12,7 @@ mod fake;
 pub mod looker;
 mod referral;
 mod roots;
+pub(crate) mod wire;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,7 +10,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{self, RData, Record};
 use tokio::time::Instant;
 
-use super::ask::{Reply, our_name};
+use super::ask::Reply;
+use super::wire::our_name;
 use super::{Failure, Server};
 use crate::name::Name;
 

@@ -17,8 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::wire;
 use crate::api::TsigAlgorithm;
+use crate::lookup::wire::wire_name;
 use crate::name::Name;
 use crate::publish::PublishError;
 use crate::publish::http::is_link_local;
@@ -192,7 +192,7 @@ fn key(name: &str) -> Option<hickory_proto::rr::Name> {
     let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
     Name::parse(name)
         .ok()
-        .and_then(|name| wire::wire_name(&name))
+        .and_then(|name| wire_name(&name))
         .or_else(|| hickory_proto::rr::Name::from_labels(labels).ok())
 }
 

@@ -17,9 +17,10 @@ use hickory_proto::rr::{self, DNSClass, RData, Record};
 
 use super::exchange::Server;
 use super::{update, wire};
+use crate::lookup::wire::{wire_name, wire_type};
 use crate::name::Name;
 use crate::publish::{Live, PublishError};
-use crate::record::{Key, RecordType};
+use crate::record::{Key, RecordType, Value};
 
 /// Types of others that are asked for by name; at the top of a zone there are SOA and NS at least.
 const OTHERS: [rr::RecordType; 11] = [
@@ -72,7 +73,7 @@ pub(super) async fn names(
     for name in names {
         questions.push(Question::new(name, rr::RecordType::SOA)?);
         for record_type in RecordType::ALL {
-            questions.push(Question::new(name, wire::wire_type(record_type))?);
+            questions.push(Question::new(name, wire_type(record_type))?);
         }
     }
     let answers = ask(server, &questions).await?;
@@ -102,7 +103,7 @@ impl Question {
     fn new(name: &Name, record_type: rr::RecordType) -> Result<Self, PublishError> {
         Ok(Self {
             name: name.clone(),
-            owner: wire::wire_name(name).ok_or(PublishError::Misconfigured("a name is too long for DNS"))?,
+            owner: wire_name(name).ok_or(PublishError::Misconfigured("a name is too long for DNS"))?,
             record_type,
         })
     }
@@ -203,7 +204,7 @@ impl Found<'_> {
             let key = Key::new(question.name.clone(), record_type);
             let rrset = self.live.rrsets.entry(key).or_default();
             rrset.ttl = record.ttl;
-            let value = wire::value(record_type, &raw);
+            let value = Value::parse(record_type, &raw);
             rrset.records.insert(raw, value);
         }
         Ok(())
@@ -217,7 +218,7 @@ impl Found<'_> {
             None => answer.authorities.iter().find(is_soa),
         };
         match soa {
-            Some(record) if Some(&record.name) != wire::wire_name(self.zone).as_ref() => {
+            Some(record) if Some(&record.name) != wire_name(self.zone).as_ref() => {
                 let other = below(self.zone, &record.name).unwrap_or_else(|| self.zone.clone());
                 Err(PublishError::ZoneMissing(other))
             }

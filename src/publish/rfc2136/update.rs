@@ -14,6 +14,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, UpdateMessage as _}
 use hickory_proto::rr::{self, DNSClass, RData, Record};
 
 use super::wire;
+use crate::lookup::wire::{wire_name, wire_type};
 use crate::name::Name;
 use crate::publish::{Change, PublishError};
 use crate::record::{RecordType, Value};
@@ -88,7 +89,7 @@ fn unusable() -> PublishError {
 }
 
 fn owner(name: &Name) -> Result<rr::Name, PublishError> {
-    wire::wire_name(name).ok_or_else(unusable)
+    wire_name(name).ok_or_else(unusable)
 }
 
 fn empty(zone: &Name) -> Result<Message, PublishError> {
@@ -118,7 +119,7 @@ fn as_read(change: &Change) -> Result<Vec<Record>, PublishError> {
     let owner = owner(&change.key.name)?;
     match &change.before {
         None => {
-            let record_type = wire::wire_type(change.key.record_type);
+            let record_type = wire_type(change.key.record_type);
             Ok(vec![bare(&owner, record_type, DNSClass::NONE)])
         }
         Some(before) => {
@@ -186,7 +187,7 @@ fn edit(change: &Change) -> Result<Edit, PublishError> {
         });
     };
     if before.ttl != change.ttl && !after.is_empty() {
-        let record_type = wire::wire_type(change.key.record_type);
+        let record_type = wire_type(change.key.record_type);
         return Ok(Edit {
             delete: vec![bare(&owner, record_type, DNSClass::ANY)],
             add: after.into_iter().map(add).collect::<Result<_, PublishError>>()?,

@@ -5,31 +5,14 @@
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, TXT};
 use hickory_proto::rr::{self, RData};
 
-use crate::name::Name;
-use crate::record::{self, RecordType, Value};
-
-/// A type as the wire has it.
-pub(super) fn wire_type(record_type: RecordType) -> rr::RecordType {
-    match record_type {
-        RecordType::A => rr::RecordType::A,
-        RecordType::Aaaa => rr::RecordType::AAAA,
-        RecordType::Cname => rr::RecordType::CNAME,
-        RecordType::Mx => rr::RecordType::MX,
-        RecordType::Ptr => rr::RecordType::PTR,
-        RecordType::Txt => rr::RecordType::TXT,
-    }
-}
+use crate::lookup::wire::wire_type;
+use crate::record::{self, RecordType};
 
 /// A type of the wire as ours, if it is one.
 pub(super) fn our_type(record_type: rr::RecordType) -> Option<RecordType> {
     RecordType::ALL
         .into_iter()
         .find(|known| wire_type(*known) == record_type)
-}
-
-/// A name as the wire has it. `None` cannot happen for a [`Name`]: it has no label over 63 octets.
-pub(super) fn wire_name(name: &Name) -> Option<rr::Name> {
-    rr::Name::from_labels(name.labels().map(str::as_bytes)).ok()
 }
 
 /// The text of a record's data: presentation format (RFC 1035 section 5.1), with every octet of a name that is no
@@ -67,11 +50,6 @@ pub(super) fn data(record_type: RecordType, text: &str) -> Option<RData> {
             RData::TXT(TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))
         }
     })
-}
-
-/// What a text means; `None` when it means nothing to us, as a wildcard or a blank in a name.
-pub(super) fn value(record_type: RecordType, text: &str) -> Option<Value> {
-    Value::parse(record_type, text)
 }
 
 fn name_text(name: &rr::Name) -> String {
@@ -139,6 +117,7 @@ fn strings(text: &str) -> Option<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Value;
 
     #[test]
     fn texts_become_the_data_they_came_from() {
@@ -162,7 +141,7 @@ mod tests {
         ] {
             let data = data(record_type, shown).unwrap();
             assert_eq!(text(&data).as_deref(), Some(shown));
-            assert_eq!(value(record_type, shown).is_some(), known, "{shown}");
+            assert_eq!(Value::parse(record_type, shown).is_some(), known, "{shown}");
         }
     }
 
