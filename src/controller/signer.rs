@@ -161,7 +161,6 @@ async fn keys_of(
                 .map(|key| (format!("{}/{}", sender.name, key.name), key)),
         );
     }
-    let files = stored.and_then(|secret| secret.data.as_ref());
     for (id, key) in declared {
         let Some((life, (selector, record))) = book.lives.get(&id).and_then(|l| Some((l, signs_with(l)?)))
         else {
@@ -178,7 +177,7 @@ async fn keys_of(
         }
         // Never sign with a key that is not the one that was proven. The output's own copy is as good as the Secret,
         // which may be gone or hold another key by now.
-        let copy = || pair_of(files?.get(&file_name(&intent.domain, &selector))?);
+        let copy = || copy(stored, &intent.domain, &selector);
         let is_it = |pair: &PrivateKey| pair.public().record_text() == record;
         if let Some(pair) = pair.filter(is_it).or_else(|| copy().filter(is_it)) {
             keys.push(proven(&intent.domain, selector, &pair));
@@ -202,13 +201,18 @@ fn pair_of(file: &ByteString) -> Option<PrivateKey> {
     PrivateKey::from_pem(std::str::from_utf8(&file.0).ok()?).ok()
 }
 
+/// The output's own copy of a key.
+fn copy(stored: Option<&Secret>, domain: &Name, selector: &Selector) -> Option<PrivateKey> {
+    pair_of(stored?.data.as_ref()?.get(&file_name(domain, selector))?)
+}
+
 /// The output's own copies of the keys that the status calls proven.
 fn copies(stored: Option<&Secret>, object: &MailDomain, domain: &Name) -> Vec<ProvenKey> {
     let keys = object.status.iter().flat_map(|status| &status.keys);
     keys.filter(|key| key.stage >= KeyStage::Proven)
         .filter_map(|key| {
             let selector = Selector::parse(&key.selector).ok()?;
-            let pair = pair_of(stored?.data.as_ref()?.get(&file_name(domain, &selector))?)?;
+            let pair = copy(stored, domain, &selector)?;
             let same = key.fingerprint.as_deref() == Some(pair.public().fingerprint().as_str());
             same.then(|| proven(domain, selector, &pair))
         })
