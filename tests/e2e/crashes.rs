@@ -394,14 +394,7 @@ fn another_key_follows(site: &Site, lost: &str, kept: &str, damage: impl FnOnce(
         String::is_empty,
     );
     assert_eq!(published_keys(site).len(), 2);
-    let events = kubectl(&[
-        "-n",
-        &site.namespace,
-        "get",
-        "events",
-        "-o",
-        "custom-columns=R:.reason,M:.message",
-    ]);
+    let events = site.events();
     let said = events
         .lines()
         .find(|line| line.starts_with("KeyReplaced") && line.contains(lost));

@@ -48,14 +48,7 @@ fn a_record_damaged_by_hand_is_named_and_mended() {
         Dig::ask(&site.ns2, &site.zone, "TXT"),
         ["\"v=spf1 ip4:203.0.113.4 ~all\""]
     );
-    let events = kubectl(&[
-        "-n",
-        &site.namespace,
-        "get",
-        "events",
-        "-o",
-        "custom-columns=R:.reason,M:.message",
-    ]);
+    let events = site.events();
     assert!(events.contains("DriftMended"), "{events}");
 }
 

@@ -274,14 +274,7 @@ fn what_is_replaced_is_given_back_at_the_end() {
         site.zone_at_provider()
             .contains(&format!("{} TXT \"token=1\"", site.zone))
     );
-    let events = kubectl(&[
-        "-n",
-        &site.namespace,
-        "get",
-        "events",
-        "-o",
-        "custom-columns=R:.reason,M:.message",
-    ]);
+    let events = site.events();
     assert!(events.contains("ForeignReplaced"), "{events}");
     site.delete();
     eventually(

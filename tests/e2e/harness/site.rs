@@ -449,6 +449,12 @@ impl Site {
         dns::put(&self.zone, name, kind, values);
     }
 
+    /// The events of the tenant's namespace, as lines of reason and message.
+    pub fn events(&self) -> String {
+        let columns = "custom-columns=R:.reason,M:.message";
+        kubectl(&["-n", &self.namespace, "get", "events", "-o", columns])
+    }
+
     /// Names of the key Secrets of the tenant's namespace.
     pub fn key_secrets(&self) -> Vec<String> {
         let text = kubectl(&[
