@@ -9,18 +9,9 @@ fn a_domain_becomes_ready_and_every_record_answers() {
     crate::harness::apply(&site.usual());
     site.wait_for("Ready", "True");
     for server in [&site.ns1, &site.ns2] {
-        assert_eq!(
-            Dig::ask(server, &site.zone, "MX"),
-            [format!("10 mail.{}.", site.zone)]
-        );
-        assert_eq!(
-            Dig::ask(server, &site.zone, "TXT"),
-            ["\"v=spf1 ip4:203.0.113.4 ~all\""]
-        );
-        assert_eq!(
-            Dig::ask(server, &format!("mail.{}", site.zone), "A"),
-            ["203.0.113.4"]
-        );
+        Dig::until(server, &site.zone, "MX", &[format!("10 mail.{}.", site.zone)]);
+        Dig::until(server, &site.zone, "TXT", &["\"v=spf1 ip4:203.0.113.4 ~all\""]);
+        Dig::until(server, &format!("mail.{}", site.zone), "A", &["203.0.113.4"]);
     }
     let status = site.status();
     assert_eq!(
@@ -44,10 +35,7 @@ fn a_record_damaged_by_hand_is_named_and_mended() {
     );
     site.wait_for("Ready", "True");
     site.wait_for("Verified", "True");
-    assert_eq!(
-        Dig::ask(&site.ns2, &site.zone, "TXT"),
-        ["\"v=spf1 ip4:203.0.113.4 ~all\""]
-    );
+    Dig::until(&site.ns2, &site.zone, "TXT", &["\"v=spf1 ip4:203.0.113.4 ~all\""]);
     let events = site.events();
     assert!(events.contains("DriftMended"), "{events}");
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use super::{run, var, world};
+use super::{eventually, run, var, world};
 
 /// Asks one server with dig.
 pub struct Dig;
@@ -24,6 +24,21 @@ impl Dig {
             .collect();
         lines.sort();
         lines
+    }
+
+    /// Waits for these answers: a secondary carries a change a moment after its primary, and Published does not wait for it.
+    #[track_caller]
+    pub fn until<A: AsRef<str>>(server: &str, name: &str, kind: &str, expected: &[A]) {
+        eventually(
+            &format!("{name} {kind} at {server}"),
+            || Self::ask(server, name, kind),
+            |lines| {
+                lines
+                    .iter()
+                    .map(String::as_str)
+                    .eq(expected.iter().map(AsRef::as_ref))
+            },
+        );
     }
 
     /// What the validating resolver says.
