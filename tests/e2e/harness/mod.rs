@@ -8,6 +8,7 @@ mod dns;
 mod external_dns;
 mod gate;
 mod operator;
+mod provider_proxy;
 mod signing;
 mod site;
 mod wait;
@@ -16,6 +17,11 @@ pub use dns::{Dig, add_zone, allow_updates, put, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
 pub use operator::Operator;
+#[expect(
+    unused_imports,
+    reason = "the campaigns that need it come with the next commits"
+)]
+pub use provider_proxy::{Act, Answer, Call, Exchange, ProviderProxy, Reply, Then, Written};
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
 pub use wait::{eventually, throughout};
