@@ -396,7 +396,7 @@ fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
     let (fate, note) = match step {
         Step::InPlace | Step::Satisfied => (Fate::There(texts(&group.values)), None),
         Step::Adopt => (
-            Fate::There(texts(&group.values)),
+            adopted(group, live, ttl),
             Some("becomes the operator's (spec.publishing.adoption)".to_owned()),
         ),
         Step::Write | Step::Mend => (written(group, change), None),
@@ -424,6 +424,19 @@ fn shared_ttl(group: &Group, live: &Seen) -> Option<u32> {
     let is_others =
         |value: &Option<Value>| group.is_shared() && value.as_ref().is_none_or(|v| !group.claims(v));
     rrset.records.values().any(is_others).then_some(rrset.ttl)
+}
+
+/// What is adopted stands there, and gets our TTL in the pass after.
+fn adopted(group: &Group, live: &Seen, ttl: u32) -> Fate {
+    let before = standing(group, live).map(|rrset| rrset.ttl);
+    match before.filter(|before| shared_ttl(group, live).is_none() && *before != ttl) {
+        None => Fate::There(texts(&group.values)),
+        ttl_before => Fate::Write {
+            removed: Vec::new(),
+            added: Vec::new(),
+            ttl_before,
+        },
+    }
 }
 
 fn standing<'a>(group: &Group, live: &'a Seen) -> Option<&'a LiveRrset> {

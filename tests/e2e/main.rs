@@ -15,6 +15,7 @@ mod foreign;
 mod garbage;
 mod golden;
 mod harness;
+mod journey;
 mod judges;
 mod leaders;
 mod lifecycle;

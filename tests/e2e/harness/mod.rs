@@ -13,15 +13,11 @@ mod signing;
 mod site;
 mod wait;
 
-pub use dns::{Dig, add_zone, allow_updates, put, text_at};
+pub use dns::{Dig, add_zone, allow_updates, dump_with_ttl, put, put_all, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
 pub use operator::Operator;
-#[expect(
-    unused_imports,
-    reason = "the campaigns that need it come with the next commits"
-)]
-pub use provider_proxy::{Act, Answer, Call, Exchange, ProviderProxy, Reply, Then, Written};
+pub use provider_proxy::{Act, Call, ProviderProxy, Reply};
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
 pub use wait::{eventually, throughout};

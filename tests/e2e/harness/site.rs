@@ -412,6 +412,33 @@ impl Site {
             .collect()
     }
 
+    /// A file of this site: `config.yaml` is the operator's configuration.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Asks for the deletion of the MailDomain `mail`.
+    pub fn delete_soon(&self) {
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "delete",
+            "maildomain",
+            "mail",
+            "--wait=false",
+        ]);
+    }
+
+    /// Waits until the MailDomain `mail` is gone.
+    #[track_caller]
+    pub fn wait_until_gone(&self) {
+        let ask = || {
+            let arguments = ["get", "maildomain", "mail", "--ignore-not-found", "-o", "name"];
+            kubectl(&[&["-n", &self.namespace], &arguments[..]].concat())
+        };
+        eventually("the MailDomain is gone", ask, String::is_empty);
+    }
+
     /// Deletes the MailDomain `mail`; it must be gone within half a minute.
     pub fn delete(&self) {
         kubectl(&[
