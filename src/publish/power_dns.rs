@@ -20,9 +20,10 @@ use reqwest::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::gate::Gate;
 use super::http::{self, Api, Reply, segment};
 use super::transaction::{carried_out, describe, same, transactions};
-use super::{Change, Live, ProviderPlan, PublishError, Publisher, confirm};
+use super::{Change, Live, ProviderPlan, PublishError, Publisher, Survey, confirm};
 use crate::lead::Lead;
 use crate::name::Name;
 use crate::record::{self, Key, RecordType, Value};
@@ -48,6 +49,15 @@ impl PowerDns {
             api: Api::new(url, HeaderName::from_static("x-api-key"), api_key)?,
             server_id: server_id.to_owned(),
         })
+    }
+
+    /// The same, with every request through this gate.
+    #[must_use]
+    pub fn through(self, gate: Gate) -> Self {
+        Self {
+            api: self.api.through(gate),
+            ..self
+        }
     }
 
     fn server_path(&self) -> String {
@@ -101,6 +111,24 @@ impl PowerDns {
             live.other_types.extend(found.other_types);
         }
         Ok(live)
+    }
+
+    /// The names of all zones. `dnssec=false` spares the server a look at the keys of each (4.3 and later).
+    async fn list_zones(&self) -> Result<BTreeSet<Name>, PublishError> {
+        let path = format!("{}/zones?dnssec=false", self.server_path());
+        let body = match self.api.send(Method::GET, &path, None).await? {
+            Reply::Success(body) => body,
+            Reply::Status(404) => return Err(PublishError::ServerUnknown(self.server_id.clone())),
+            Reply::Status(status) => {
+                return Err(PublishError::Refused("the list of zones".to_owned(), status));
+            }
+        };
+        let zones: Vec<ListedZone> = http::parse(&body)?;
+        // A zone whose name is no `Name`, the root for one, is none that is published in.
+        Ok(zones
+            .iter()
+            .filter_map(|zone| Name::parse(&zone.name).ok())
+            .collect())
     }
 
     /// One PATCH, between two reads.
@@ -174,9 +202,19 @@ impl Publisher for PowerDns {
         self.check(zone).boxed()
     }
 
+    fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
+        async move { Ok(Survey::listed(self.list_zones().await?, zones)) }.boxed()
+    }
+
     fn patience(&self) -> Duration {
         PATIENCE
     }
+}
+
+/// A zone in the list of all.
+#[derive(Debug, Deserialize)]
+struct ListedZone {
+    name: String,
 }
 
 /// A zone as the API lists it. Comments are not read: a REPLACE that says nothing of them keeps them.

@@ -1,11 +1,14 @@
 //! PowerDNS, through DNS UPDATE and through its HTTP API.
 
-use maildomain::publish::Publisher;
+use std::time::Duration;
+
+use maildomain::publish::PublishError;
 use maildomain::publish::power_dns::PowerDns;
 
-use super::{FOREIGN, OPERATOR, await_zones, tools, update_bench, zone_text};
+use super::{FOREIGN, OPERATOR, await_zones, gate, tools, update_bench, zone_text};
 use crate::bench::{Bench, ZONES};
 use crate::process::{Scratch, Server, free_port, run};
+use crate::relay::{Relay, Speech};
 
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
 const API_KEY: &str = "contract";
@@ -22,11 +25,15 @@ pub fn pdns() -> Bench {
 pub fn pdns_api() -> Bench {
     let (scratch, mut server, port, api_port) = start();
     await_zones(&mut server, port);
-    let api = |key: &str| -> Box<dyn Publisher> {
-        Box::new(PowerDns::new(&format!("http://127.0.0.1:{api_port}"), "localhost", key).unwrap())
-    };
-    let mut bench = Bench::new(api(API_KEY), Box::new(tools(port)));
-    bench.revoked = vec![api("revoked")];
+    let relay = Relay::new(api_port, Speech::Http);
+    let url = format!("http://127.0.0.1:{}", relay.port);
+    let api = |key: &str| PowerDns::new(&url, "localhost", key).unwrap();
+    let mut bench = Bench::new(Box::new(api(API_KEY)), Box::new(tools(port)));
+    bench.revoked = vec![Box::new(api("revoked"))];
+    bench.gated = Some(Box::new(api(API_KEY).through(gate())));
+    let wait = PublishError::Throttled(Duration::from_secs(7));
+    bench.overload = vec![(429, wait.clone()), (503, wait), (500, PublishError::Unreachable)];
+    bench.relay = Some(relay);
     bench.with_server(server, scratch)
 }
 
