@@ -78,6 +78,17 @@ impl PowerDns {
         }
     }
 
+    /// All of a zone. One without SOA does not exist, so an answer without it is not the zone: what a REPLACE keeps of
+    /// others must not be taken from it.
+    async fn get_whole(&self, zone: &Name) -> Result<Zone, PublishError> {
+        let answer = self.get_zone(zone, "").await?;
+        if answer.begins_at(zone) {
+            Ok(answer)
+        } else {
+            Err(PublishError::Unreadable)
+        }
+    }
+
     async fn get_name(&self, zone: &Name, name: &Name) -> Result<Zone, PublishError> {
         let query = format!("?rrsets=true&rrset_name={}", segment(&name.with_dot()));
         self.get_zone(zone, &query).await
@@ -87,7 +98,7 @@ impl PowerDns {
         let mut rest = names.iter();
         let first = match rest.next() {
             Some(first) if names.len() < WHOLE_ZONE_FROM => first,
-            Some(_) => return Ok(self.get_zone(zone, "").await?.at(names).live),
+            Some(_) => return Ok(self.get_whole(zone).await?.at(names).live),
             None => {
                 return self
                     .get_zone(zone, "?rrsets=false")
@@ -134,7 +145,7 @@ impl PowerDns {
     /// One PATCH, between two reads.
     async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
-        let found = self.get_zone(zone, "").await?.at(&names);
+        let found = self.get_whole(zone).await?.at(&names);
         if let Some(raced) = changes
             .iter()
             .find(|c| !same(found.live.rrsets.get(&c.key), c.before.as_ref()))
@@ -252,6 +263,13 @@ struct Snapshot {
 }
 
 impl Zone {
+    /// Whether the SOA record of this zone is listed (RFC 1034 section 4.2.1: each zone has one, at its top).
+    fn begins_at(&self, zone: &Name) -> bool {
+        let is_top =
+            |rrset: &Rrset| rrset.record_type == "SOA" && Name::parse(&rrset.name).as_ref() == Ok(zone);
+        self.rrsets.iter().any(is_top)
+    }
+
     fn speaks_only_of(&self, name: &Name) -> bool {
         self.rrsets
             .iter()

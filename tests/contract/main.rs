@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "nothing is outside of a test binary")]
 #![expect(
     clippy::panic,
+    clippy::expect_used,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test helper that cannot go on fails the test"
@@ -14,8 +15,13 @@
 
 mod bench;
 mod cases;
+#[path = "../support/dice.rs"]
+mod dice;
 mod hand;
+mod interleavings;
 mod process;
+#[path = "../support/provider_proxy.rs"]
+mod provider_proxy;
 mod relay;
 mod servers;
 

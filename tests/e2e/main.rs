@@ -9,7 +9,10 @@
 mod chart;
 mod crashes;
 mod deletion;
+#[path = "../support/dice.rs"]
+mod dice;
 mod dns_update;
+mod empty_world;
 mod external_dns;
 mod foreign;
 mod garbage;

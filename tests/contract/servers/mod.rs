@@ -28,7 +28,7 @@ pub const REVOKED: &str = "cmV2b2tlZC1yZXZva2VkLXJldm9rZWQtcmV2b2tlZC1yZXY=";
 
 pub use self::bind::{bind, bind_signed};
 pub use self::knot::{knot, knot_signed};
-pub use self::power_dns::{pdns, pdns_api};
+pub use self::power_dns::{API_KEY, pdns, pdns_api, pdns_api_watched};
 
 /// What a zone holds at the beginning. Of the zones below `corp.test` one is served by another server, one by the same.
 fn zone_text(zone: &str) -> String {

@@ -8,10 +8,11 @@ use maildomain::publish::power_dns::PowerDns;
 use super::{FOREIGN, OPERATOR, await_zones, gate, tools, update_bench, zone_text};
 use crate::bench::{Bench, ZONES};
 use crate::process::{Scratch, Server, free_port, run};
+use crate::provider_proxy::ProviderProxy;
 use crate::relay::{Relay, Speech};
 
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
-const API_KEY: &str = "contract";
+pub const API_KEY: &str = "contract";
 
 /// Through DNS UPDATE. A key may change all of a zone or nothing: there are no finer rights.
 pub fn pdns() -> Bench {
@@ -35,6 +36,17 @@ pub fn pdns_api() -> Bench {
     bench.overload = vec![(429, wait.clone()), (503, wait), (500, PublishError::Unreachable)];
     bench.relay = Some(relay);
     bench.with_server(server, scratch)
+}
+
+/// Through the HTTP API, with a proxy that sees every call; and where the API itself is.
+pub fn pdns_api_watched() -> (Bench, ProviderProxy, String) {
+    let (scratch, mut server, port, api_port) = start();
+    await_zones(&mut server, port);
+    let api = format!("127.0.0.1:{api_port}");
+    let proxy = ProviderProxy::before(&api);
+    let publisher = PowerDns::new(&proxy.url(), "localhost", API_KEY).unwrap();
+    let bench = Bench::new(Box::new(publisher), Box::new(tools(port)));
+    (bench.with_server(server, scratch), proxy, api)
 }
 
 fn start() -> (Scratch, Server, u16, u16) {

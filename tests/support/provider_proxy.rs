@@ -21,8 +21,6 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::var;
-
 /// How long the provider may take; longer than the operator waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -114,15 +112,9 @@ struct State {
 }
 
 impl ProviderProxy {
-    /// An honest proxy in front of the world's PowerDNS.
-    #[expect(dead_code, reason = "the campaigns that need it come with the next commits")]
-    pub fn new() -> Self {
-        Self::before(var("PDNS_API").trim_start_matches("http://"))
-    }
-
-    /// In front of this address and port.
-    fn before(upstream: &str) -> Self {
-        let upstream = upstream.to_owned();
+    /// An honest proxy in front of the API at this URL or `address:port`.
+    pub fn before(upstream: &str) -> Self {
+        let upstream = upstream.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener.local_addr().expect("the port is known");
         let state = Arc::new(Mutex::new(State {
@@ -287,8 +279,8 @@ fn understood(request: &[u8], number: usize) -> Call {
     }
 }
 
-/// The same request to the provider. With HTTP/1.0, so that its answer ends where the connection does.
-fn ask(upstream: &str, request: &[u8]) -> io::Result<Answer> {
+/// The request to the provider at `address:port`. With HTTP/1.0, so that its answer ends where the connection does.
+pub fn ask(upstream: &str, request: &[u8]) -> io::Result<Answer> {
     let text = String::from_utf8_lossy(request);
     let mut stream = TcpStream::connect(upstream)?;
     stream.set_read_timeout(Some(PATIENCE))?;
