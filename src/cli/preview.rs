@@ -9,7 +9,7 @@ use crate::api::DmarcPolicy;
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::key::PublicKey;
 use crate::name::Name;
-use crate::plan::{Group, Plan, Row, Situation, Step, group, pasted, plan};
+use crate::plan::{Group, Mandate, Plan, Row, Situation, Step, group, pasted, plan};
 use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -136,6 +136,7 @@ pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bo
         .collect();
     let plan = plan(&Situation {
         domain: &intent.domain,
+        mandate: Mandate::END,
         ttl: intent.ttl,
         // The plan is what a first pass would do, were it allowed to.
         conduct: Conduct {

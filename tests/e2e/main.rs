@@ -22,3 +22,4 @@ mod modes;
 mod name_servers;
 mod providers;
 mod secrets;
+mod wars;
