@@ -58,6 +58,7 @@ pub struct Metrics {
     records: Family<RecordLabels, Gauge>,
     key_proven: Family<KeyLabels, Gauge<f64, AtomicU64>>,
     policy_held: Family<DomainLabels, Gauge>,
+    deletions_held: Family<DomainLabels, Gauge>,
     watch_errors: Family<WatchLabels, Counter>,
     provider_calls: Family<CallLabels, Counter>,
     provider_open: Family<ProviderLabels, Gauge>,
@@ -164,6 +165,7 @@ impl Default for Metrics {
             records: Family::default(),
             key_proven: Family::default(),
             policy_held: Family::default(),
+            deletions_held: Family::default(),
             watch_errors: Family::default(),
             provider_calls: Family::default(),
             provider_open: Family::default(),
@@ -200,6 +202,11 @@ impl Default for Metrics {
             "policy_held",
             "1 while the declared DMARC policy is held back",
             metrics.policy_held.clone(),
+        );
+        registry.register(
+            "deletions_held",
+            "Records that would be removed without a change of the MailDomain, and wait for its author's word",
+            metrics.deletions_held.clone(),
         );
         registry.register(
             "watch_errors",
@@ -330,6 +337,12 @@ impl Metrics {
         self.policy_held.get_or_create(labels).set(i64::from(held));
     }
 
+    /// How many removals of a MailDomain's records are held back.
+    pub fn deletions_held(&self, labels: &DomainLabels, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.deletions_held.get_or_create(labels).set(count);
+    }
+
     /// Forgets a MailDomain that is gone.
     pub fn forget(&self, labels: &DomainLabels, status: &MailDomainStatus) {
         let DomainLabels { namespace, name } = labels;
@@ -353,6 +366,7 @@ impl Metrics {
             });
         }
         self.policy_held.remove(labels);
+        self.deletions_held.remove(labels);
     }
 }
 
@@ -380,12 +394,14 @@ mod tests {
             ..MailDomainStatus::default()
         };
         metrics.observe(&labels, &status, true);
+        metrics.deletions_held(&labels, 4);
         let text = metrics.text();
         assert!(
             text.contains(r#"maildomain_condition{namespace="a",name="b",type="Ready",status="False"} 1"#),
             "{text}"
         );
         assert!(text.contains(r#"maildomain_policy_held{namespace="a",name="b"} 1"#));
+        assert!(text.contains(r#"maildomain_deletions_held{namespace="a",name="b"} 4"#));
         metrics.forget(&labels, &status);
         assert!(!metrics.text().contains(r#"name="b""#));
     }

@@ -66,6 +66,13 @@ cases! {
     at_rest
     bimi_with_enforcement
     bimi_without_enforcement
+    breaker_acknowledged
+    breaker_explained
+    breaker_few
+    breaker_ledger_of_another_time
+    breaker_other_acknowledged
+    breaker_trips
+    breaker_values
     changed_declaration
     deeper_claim
     dkim_kinds
@@ -129,6 +136,11 @@ cases! {
     provider_refuses_credentials
     provider_unreachable
     provider_without_zone
+    retire
+    retire_at_once
+    retire_declared_again
+    retire_is_over
+    retire_no_room
     return_paths
     reverse_names
     satisfied
@@ -152,6 +164,7 @@ cases! {
     unreadable_values
     vendor_gone
     vendor_senders
+    war
     wildcard
     zone_bogus
 }
@@ -267,6 +280,14 @@ fn tell_ledger(text: &mut String, course: &Course<'_>, plan: &Plan) {
     let wanted: BTreeSet<&Key> = plan.rows.iter().map(|row| &row.group.key).collect();
     let told =
         |(key, entry): &(&Key, &Written)| !wanted.contains(key) || !entry.settled || entry.before.is_some();
+    for (key, entry) in &course.written {
+        for (what, until) in &entry.marks.retiring {
+            writeln!(text, "retiring {key} {what} until {until}").unwrap();
+        }
+        for time in &entry.marks.war.reverts {
+            writeln!(text, "reverted {key} at {time}").unwrap();
+        }
+    }
     let mut rest = course.written.iter().filter(told).peekable();
     if rest.peek().is_some() {
         text.push_str("remembered\n");
@@ -299,6 +320,8 @@ fn conditions(status: &MailDomainStatus) -> impl Iterator<Item = String> {
 fn tell_status(text: &mut String, status: &MailDomainStatus) {
     text.push_str("conditions\n");
     indent(text, &conditions(status).collect::<Vec<_>>().join("\n"));
+    let held = status.conditions.iter().find(|c| c.reason == "DeletionsHeld");
+    indent(text, held.map(|c| c.message.as_str()).unwrap_or_default());
     text.push_str("records\n");
     for row in &status.records {
         let provider = row.provider.as_deref().unwrap_or("-");

@@ -133,6 +133,14 @@ pub struct Publishing {
     #[serde(default)]
     pub adoption: Adoption,
 
+    /// How long an MX record, a term of SPF or a mail host's records stay published after they are declared no more, beside
+    /// what is declared: mail in flight may rely on them. `0s`: not at all, also for what stays already. Default `168h`, at
+    /// most `8760h`. Deleting the MailDomain removes at once.
+    #[serde(default = "default_retire_after")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = form::DURATION))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?$') || self == '' || duration(self) <= duration('8760h')").message("spec.publishing.retireAfter is 8760h (a year) at most"))]
+    pub retire_after: String,
+
     /// What happens to the records when the MailDomain is deleted. Default `Retain`. While nothing is written (modes
     /// `Manual` and `Observe`, `suspend`) it is `Retain`.
     #[serde(default)]
@@ -147,9 +155,14 @@ impl Default for Publishing {
             ttl_seconds: default_ttl(),
             drift: Drift::default(),
             adoption: Adoption::default(),
+            retire_after: default_retire_after(),
             deletion_policy: DeletionPolicy::default(),
         }
     }
+}
+
+fn default_retire_after() -> String {
+    "168h".to_owned()
 }
 
 fn default_ttl() -> i32 {

@@ -32,6 +32,10 @@ pub struct RecordLedgerSpec {
     /// Whose MailDomain the records were written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<ClaimHolder>,
+    /// The declaration that every removal so far was decided for. What a newer one gives up is marked in its entry in the
+    /// same write that puts the newer one here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<PlannedFor>,
     /// What was written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
@@ -78,6 +82,57 @@ pub struct LedgerEntry {
     /// What stood there before and was replaced (adoption `Replace`); given back when our values are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<LedgerBefore>,
+    /// What was decided about the values, besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<LedgerMarks>,
+}
+
+/// A MailDomain as it was at one time.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedFor {
+    /// `metadata.uid`.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// `metadata.generation`.
+    #[schemars(range(min = 0))]
+    pub generation: i64,
+}
+
+/// Decisions about the values of one entry.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerMarks {
+    /// Values that a generation or an acknowledgement has given up, in presentation format: they go when they can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub released: Vec<String>,
+    /// Values that nobody declares any more without a reason for it. They stay until it is acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub held: Vec<String>,
+    /// What stays for a while after nobody declares it any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub retiring: Vec<LedgerRetiring>,
+    /// When changes of another hand were undone, at most three times within an hour, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub reverts: Vec<Time>,
+    /// The generation that `reverts` defended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverts_generation: Option<i64>,
+}
+
+/// Something that stays for a while.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerRetiring {
+    /// A value in presentation format, or a term of an SPF record.
+    #[schemars(length(max = 1024))]
+    pub what: String,
+    /// Until when.
+    pub until: Time,
 }
 
 /// Records of somebody else that were replaced.

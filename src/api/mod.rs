@@ -34,6 +34,10 @@ pub const GROUP: &str = "maildomain.dev";
 /// The finalizer on MailDomain, the only one that this operator sets.
 pub const FINALIZER: &str = "maildomain.dev/withdraw";
 
+/// Annotation of a MailDomain by which its author lets go the removals that were held back; its value is the hash that the
+/// condition Published names. Only ever read.
+pub const ACKNOWLEDGE_DELETIONS: &str = "maildomain.dev/acknowledge-deletions";
+
 /// Label with the operator's name on everything that it creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "maildomain");
 

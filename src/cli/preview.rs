@@ -11,7 +11,7 @@ use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::key::PublicKey;
 use crate::keyring::Owner;
 use crate::name::Name;
-use crate::plan::{Group, Plan, Row, Situation, Step, Written, group, pasted, plan};
+use crate::plan::{Explains, Group, Mandate, Plan, Row, Situation, Step, Written, group, pasted, plan};
 use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -172,8 +172,23 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
         .collect();
     let retained =
         when.deleted && (*deletion_policy == DeletionPolicy::Retain || !intent.conduct.publishes());
+    // A declaration that is planned for is a new one: it explains what it drops.
+    let mandate = Mandate {
+        explains: if when.deleted {
+            Explains::Everything
+        } else {
+            Explains::New
+        },
+        retire_after: if when.deleted {
+            SignedDuration::ZERO
+        } else {
+            intent.retire_after
+        },
+        ..Mandate::END
+    };
     let plan = plan(&Situation {
         domain: &intent.domain,
+        mandate,
         ttl: intent.ttl,
         // The plan is what a pass would do, were it allowed to.
         conduct: Conduct {
@@ -276,10 +291,9 @@ fn leaving(key: &Key, past: &Written, plan: &Plan, retained: bool) -> Option<Ent
             Fate::There(texts(&past.values)),
             Some("stays: spec.publishing.deletionPolicy is Retain, or nothing is written"),
         ),
-        None if plan.written.contains_key(key) => (
-            Fate::There(texts(&past.values)),
-            Some("stays until mail in flight has arrived that is signed with it; then it is removed"),
-        ),
+        None if plan.written.contains_key(key) => {
+            (Fate::There(texts(&past.values)), Some(why_it_stays(key, plan)))
+        }
         None => return None,
     };
     Some(Entry {
@@ -289,6 +303,20 @@ fn leaving(key: &Key, past: &Written, plan: &Plan, retained: bool) -> Option<Ent
         fate,
         note: note.map(str::to_owned),
     })
+}
+
+fn why_it_stays(key: &Key, plan: &Plan) -> &'static str {
+    if plan
+        .held
+        .as_ref()
+        .is_some_and(|held| held.values.contains_key(key))
+    {
+        "stays until somebody acknowledges the removal, see status.conditions"
+    } else if plan.retiring.contains_key(key) {
+        "retires: stays for the time of spec.publishing.retireAfter; then it is removed"
+    } else {
+        "stays until mail in flight has arrived that is signed with it; then it is removed"
+    }
 }
 
 /// What a removal takes away, and what it gives back.

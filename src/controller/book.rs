@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 
-use super::{Context, Error};
+use super::{Context, Error, marks};
 use crate::api::{
-    ClaimHolder, KeyLife, LedgerBefore, LedgerEntry, MANAGED_BY, RecordLedger, RecordLedgerSpec, Withdrawal,
+    ClaimHolder, KeyLife, LedgerBefore, LedgerEntry, MANAGED_BY, PlannedFor, RecordLedger, RecordLedgerSpec,
+    Withdrawal,
 };
 use crate::name::Name;
 use crate::plan::{Before, Written};
@@ -25,6 +26,8 @@ pub struct Book {
     stored: Option<RecordLedger>,
     /// Whose records these are.
     pub holder: Option<ClaimHolder>,
+    /// The declaration that every removal so far was decided for.
+    pub planned: Option<PlannedFor>,
     /// What stands in DNS by our hand.
     pub written: BTreeMap<Key, Written>,
     /// The life of each key.
@@ -55,6 +58,7 @@ impl Book {
         let RecordLedgerSpec {
             domain: _,
             holder,
+            planned,
             entries,
             keys,
             asked,
@@ -64,6 +68,7 @@ impl Book {
             domain,
             stored,
             holder,
+            planned,
             written: entries.into_iter().filter_map(parse).collect(),
             lives: keys,
             asked: asked.iter().filter_map(|text| rrset(text)).collect(),
@@ -81,6 +86,7 @@ impl Book {
         let spec = RecordLedgerSpec {
             domain: self.domain.to_string(),
             holder: self.holder.clone(),
+            planned: self.planned.clone(),
             entries: self.written.iter().map(entry).collect(),
             keys: self.lives.clone(),
             asked: self.asked.iter().map(ToString::to_string).collect(),
@@ -141,6 +147,7 @@ impl Book {
             self.written.retain(|_, entry| entry.withdraw_after.is_some());
             self.lives.clear();
             self.asked.clear();
+            self.planned = None;
         }
         self.holder = Some(holder.clone());
         self.withdraw = None;
@@ -176,6 +183,7 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
         settled,
         withdraw_after,
         before,
+        marks: noted,
     } = entry;
     let record_type = RecordType::parse(&record_type)?;
     let values = values
@@ -201,6 +209,7 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
             settled,
             withdraw_after,
             before,
+            marks: marks::read(record_type, noted.unwrap_or_default()),
         },
     ))
 }
@@ -213,6 +222,7 @@ fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
         settled,
         withdraw_after,
         before,
+        marks: noted,
     } = written;
     let before = before.as_ref().map(|Before { ttl, records }| LedgerBefore {
         ttl_seconds: i32::try_from(*ttl).unwrap_or(i32::MAX),
@@ -228,6 +238,7 @@ fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
         settled: *settled,
         withdraw_after: withdraw_after.map(Time),
         before,
+        marks: marks::write(noted),
     }
 }
 
@@ -250,6 +261,15 @@ mod tests {
                 ttl: 60,
                 records: ["\"v=DMARC1; p=reject\"".to_owned()].into(),
             }),
+            marks: crate::plan::Marks {
+                released: [Value::Txt("v=DMARC1; p=none".into())].into(),
+                held: [Value::Txt("v=DMARC1; p=quarantine".into())].into(),
+                retiring: [("ip4:203.0.113.4".to_owned(), Timestamp::UNIX_EPOCH)].into(),
+                war: crate::plan::War {
+                    generation: 7,
+                    reverts: vec![Timestamp::UNIX_EPOCH],
+                },
+            },
         };
         (key, written)
     }

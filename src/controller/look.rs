@@ -8,9 +8,10 @@ use super::Context;
 use crate::api::Truth;
 use crate::finding::Finding;
 use crate::lookup::{Answer, Direct, Facts};
+use crate::name::Name;
 use crate::plan::Group;
 use crate::protocol::alignment::{self, Proof};
-use crate::protocol::{self, Declaration, Evidence};
+use crate::protocol::{self, Declaration, Evidence, spf};
 use crate::record::Key;
 use crate::verify::{Verdict, silent_servers, verify};
 
@@ -80,6 +81,28 @@ async fn judge(
         }
     }
     (Vec::new(), Proof::Unknown)
+}
+
+/// Whether receivers could evaluate this SPF record, which may not stand there yet. What nobody could be asked about it
+/// counts against it.
+pub async fn bears(ctx: &Context, name: &Name, text: &str) -> bool {
+    let mut known: BTreeMap<Key, Answer> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let facts = Facts::new(known.clone());
+        let bears = spf::bears(&facts, name, text);
+        let mut missing = facts.take_missing();
+        missing.retain(|key| !known.contains_key(key));
+        if missing.is_empty() {
+            return bears;
+        }
+        known.extend(ctx.looker.receiver(&missing).await);
+        for key in missing {
+            known
+                .entry(key)
+                .or_insert(Answer::Failed(crate::lookup::Failure::NotAsked));
+        }
+    }
+    false
 }
 
 /// One run of all checks; pure.

@@ -9,6 +9,8 @@ pub mod finalize;
 pub mod key_queue;
 pub mod keys;
 pub mod look;
+mod mandate;
+mod marks;
 pub mod prove;
 pub mod provider;
 pub mod publish;
@@ -209,7 +211,7 @@ impl Context {
     pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
         let warning = matches!(
             reason,
-            "Conflict" | "KeyReplaced" | "DriftMended" | "ForeignReplaced"
+            "Conflict" | "KeyReplaced" | "DriftMended" | "ForeignReplaced" | "DeletionsHeld"
         ) || note.starts_with("Ready is False");
         let event = Event {
             type_: if warning {

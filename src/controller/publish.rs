@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::admit::{self, View};
 use super::keys::{self, Held};
-use super::{Context, Error, signer};
+use super::{Context, Error, mandate, signer};
 use crate::api::{DmarcPolicy, MailDomain};
 use crate::intent::{Intent, Mode};
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, group, plan, still_asked};
+use crate::plan::{Group, Plan, Situation, group};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Live, ProviderPlan, PublishError, Publisher, seen};
 use crate::record::{Key, RecordType};
@@ -124,11 +124,13 @@ pub async fn publish(
     for entry in adopted {
         view.book.written.entry(entry.0).or_insert(entry.1);
     }
-    let plan = plan(&Situation {
+    let told = told(&publishers);
+    let situation = Situation {
         domain: &intent.domain,
+        mandate: mandate::of(object, intent, &view.book),
         ttl: intent.ttl,
         conduct,
-        told: &told(&publishers),
+        told: &told,
         asked: &view.book.asked,
         groups: &groups,
         places: &places,
@@ -136,15 +138,16 @@ pub async fn publish(
         written: &view.book.written,
         now,
         drain: ctx.config.drain(private_zone),
-    });
-    view.book.written.clone_from(&plan.written);
-    view.book.asked = still_asked(&plan, conduct, &view.book.asked);
+    };
+    let plan = mandate::weighed(ctx, situation).await;
+    mandate::remember(object, &mut view.book, conduct, &plan);
     let calls = calls(&plan, &publishers, &live);
     if !calls.is_empty() && (!plan.is_empty() || view.book.is_new()) {
         view.book.write(ctx).await?;
         signer::retract(ctx, object, &intent.domain, held, &view.book).await?;
     }
     let applied = apply(ctx, intent, view, calls).await?;
+    mandate::count_reverts(ctx, object, &mut view.book, &plan, &applied, now).await?;
     let deferred = publishers
         .into_iter()
         .filter_map(|(name, publisher)| publisher.ok().filter(|p| p.hands_over()).map(|p| (name, p)))
@@ -250,6 +253,7 @@ fn adoptable(object: &MailDomain, view: &View) -> Vec<(Key, crate::plan::Written
                 settled: false,
                 withdraw_after: None,
                 before: None,
+                marks: crate::plan::Marks::default(),
             },
         ))
     })

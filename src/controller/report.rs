@@ -20,7 +20,7 @@ use crate::intent::{Intent, Mode, Problem};
 use crate::keyring::Origin;
 use crate::metrics::DomainLabels;
 use crate::output;
-use crate::plan::Step;
+use crate::plan::{HeldBack, Plan, Step};
 use crate::protocol::PolicyGate;
 use crate::protocol::alignment::Proof;
 use crate::publish::Live;
@@ -100,6 +100,12 @@ pub async fn report(
     let status = status::compute(&account, &mut patience, ctx.config.stale());
     ctx.remember(object, |memory| memory.patience = patience);
     events(ctx, object, published, &old, &status).await;
+    let labels = DomainLabels {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
+    let waiting = published.plan.held.iter().flat_map(HeldBack::lines).count();
+    ctx.metrics.deletions_held(&labels, waiting);
     let resting = at_rest(&status, published);
     write(ctx, object, &old, status, whom.is_some()).await?;
     let proven = matches!(seen.senders, Proof::Proven);
@@ -309,6 +315,7 @@ async fn events(
         )
         .await;
     }
+    spared(ctx, object, &published.plan, old, new).await;
     for condition in &new.conditions {
         let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
         let changed = before.is_none_or(|before| before.status != condition.status);
@@ -335,6 +342,38 @@ async fn events(
                 row.message.as_deref().unwrap_or_default()
             );
             ctx.event(object, "Conflict", &note).await;
+        }
+    }
+}
+
+/// What was kept from a removal, and what was not.
+async fn spared(
+    ctx: &Context,
+    object: &MailDomain,
+    plan: &Plan,
+    old: &MailDomainStatus,
+    new: &MailDomainStatus,
+) {
+    let written = |key: &Key| {
+        let mut rows = plan.rows.iter();
+        rows.any(|row| &row.group.key == key && row.step.writes())
+    };
+    for (key, terms) in plan.cut.iter().filter(|(key, _)| written(key)) {
+        let note = format!(
+            "{key} has no room for these terms that are declared no more (RFC 7208: 10 lookups, 512 octets), so they go at once: {}",
+            terms.join(" ")
+        );
+        ctx.event(object, "RetirementCut", &note).await;
+    }
+    if let Some(held) = &plan.held {
+        let told = |status: &MailDomainStatus| {
+            let published = status.conditions.iter().find(|c| c.type_ == "Published");
+            published
+                .filter(|c| c.message.contains(&held.hash))
+                .map(|c| c.message.clone())
+        };
+        if let (None, Some(message)) = (told(old), told(new)) {
+            ctx.event(object, "DeletionsHeld", &message).await;
         }
     }
 }

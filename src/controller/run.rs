@@ -128,15 +128,17 @@ where
     }
 }
 
-/// A controller that wakes at changes of spec and labels: the status that it writes itself must not wake it. Setting a
-/// deletionTimestamp raises the generation too.
+/// A controller that wakes at changes of spec, labels and annotations: the status that it writes itself must not wake it.
+/// Setting a deletionTimestamp raises the generation too.
 fn own_changes<K>(api: Api<K>, metrics: &Arc<Metrics>) -> Controller<K>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync + Unpin,
 {
     let (reader, writer) = reflector::store();
-    let changes = predicates::generation.combine(predicates::labels);
+    let changes = predicates::generation
+        .combine(predicates::labels)
+        .combine(predicates::annotations);
     let watch = watch::events(api, metrics)
         .reflect(writer)
         .applied_objects()

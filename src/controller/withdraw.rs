@@ -14,7 +14,7 @@ use super::{Context, Error, admit, clock};
 use crate::api::RecordLedger;
 use crate::intent::Conduct;
 use crate::name::Name;
-use crate::plan::{Plan, Situation, plan};
+use crate::plan::{Mandate, Plan, Situation, plan};
 use crate::publish::{Live, PublishError};
 use crate::tenancy::Home;
 
@@ -99,6 +99,7 @@ async fn step(
     let drain = ctx.config.drain(ctx.is_private(domain));
     let situation = Situation {
         domain,
+        mandate: Mandate::END,
         ttl: 3600,
         conduct: Conduct::default(),
         told: &BTreeSet::new(),

@@ -29,6 +29,8 @@ pub struct Intent {
     pub ttl: u32,
     /// How much may be written, and over what.
     pub conduct: Conduct,
+    /// How long MX, SPF terms and mail hosts stay after nobody declares them any more.
+    pub retire_after: jiff::SignedDuration,
     /// What happens at deletion.
     pub deletion: DeletionPolicy,
     /// Providers in the order of the spec.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use jiff::SignedDuration;
+
 use super::{
     Bimi, Conduct, Dmarc, Host, HostAt, Intent, Key, KeyAlgorithm, KeySource, Mx, Problem, ReturnPath, Sender,
 };
@@ -28,6 +30,7 @@ pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
     let Some(domain) = problems.host("spec.domain", domain) else {
         return Err(problems.0);
     };
+    let retire_after = parse_retire_after(&mut problems, &publishing.retire_after);
     let hosts: Vec<Host> = hosts
         .iter()
         .enumerate()
@@ -47,6 +50,7 @@ pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
     let intent = Intent {
         ttl: u32::try_from(publishing.ttl_seconds.clamp(30, 86_400)).unwrap_or(3600),
         conduct: Conduct::of(spec),
+        retire_after,
         deletion: publishing.deletion_policy,
         providers: publishing.provider_refs.iter().map(|r| r.name.clone()).collect(),
         hosts,
@@ -95,6 +99,23 @@ impl Problems {
 fn shown(text: &str) -> String {
     let short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
     format!("\"{short}\"")
+}
+
+/// A year at most: what stays longer is meant to stay, and can be declared.
+fn parse_retire_after(problems: &mut Problems, text: &str) -> SignedDuration {
+    const LONGEST: SignedDuration = SignedDuration::from_hours(8760);
+    let parsed = crate::config::parse_duration(text).and_then(|time| SignedDuration::try_from(time).ok());
+    match parsed.filter(|time| *time <= LONGEST) {
+        Some(time) => time,
+        None => {
+            let message = format!(
+                "{} is not a duration of 8760h at most; write it as 168h, or 0s",
+                shown(text)
+            );
+            problems.add("spec.publishing.retireAfter", message);
+            SignedDuration::ZERO
+        }
+    }
 }
 
 fn parse_host(problems: &mut Problems, index: usize, host: &api::Host) -> Option<Host> {

@@ -1,8 +1,8 @@
 //! One RRset at a time: keep, write, mend, leave alone, remove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Before, Group, Plan, Row, Situation, Step, Written, conflict, withhold};
+use super::{Before, Group, Marks, Plan, Row, Situation, Step, Written, conflict, war, withhold};
 use crate::intent::{Adoption, Drift, Mode};
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, LiveRrset, ProviderPlan, PublishError};
@@ -39,6 +39,11 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
     };
     let step = decide(situation, group, &home, live);
     let step = withhold::restrain(situation, group, live, step);
+    let rrset = live.rrsets.get(&group.key);
+    let step = war::restrain(situation, group, &home, rrset, step);
+    if step.writes() && war::is_revert(situation, group, &home, rrset) {
+        plan.reverts.insert(group.key.clone());
+    }
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
         Step::Replace => {
@@ -54,7 +59,7 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
             settle(plan, group, &home);
         }
         Step::Satisfied => {
-            let values = claimed(group, live.rrsets.get(&group.key)).0;
+            let values = claimed(group, rrset).0;
             let group = Group {
                 values,
                 ..group.clone()
@@ -97,7 +102,7 @@ fn provider<'a>(plan: &'a mut Plan, situation: &Situation<'_>, home: &Home) -> &
         .or_insert_with(|| ProviderPlan {
             domain: situation.domain.clone(),
             changes: Vec::new(),
-            state: std::collections::BTreeMap::new(),
+            state: BTreeMap::new(),
         })
 }
 
@@ -233,6 +238,7 @@ fn nothing_yet(group: &Group, home: &Home) -> Written {
         settled: false,
         withdraw_after: None,
         before: None,
+        marks: Marks::default(),
     }
 }
 
@@ -267,9 +273,19 @@ fn settle(plan: &mut Plan, group: &Group, home: &Home) {
 }
 
 /// Decides about RRsets that we wrote and that nobody wants any more. Only our values are removed.
-pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>) {
+/// Some of them stay for another reason than what is wanted; what retires gets a row.
+pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>, stays: &BTreeMap<Key, Option<Group>>) {
     for (key, entry) in situation.written {
         if situation.groups.iter().any(|group| &group.key == key) {
+            continue;
+        }
+        if let Some(stays) = stays.get(key) {
+            keep_state(plan, situation, key, entry);
+            plan.rows.extend(stays.as_ref().map(|group| Row {
+                group: group.clone(),
+                home: Some(entry.home.clone()),
+                step: Step::InPlace,
+            }));
             continue;
         }
         let Some(Ok(live)) = situation.live.get(&entry.home) else {

@@ -3,9 +3,15 @@
 //! Pure. What is not ours is kept by adding it to what is wanted, not by filtering it from the changes afterwards. A
 //! plan is a value with a readable `Display`; an empty plan means no call at all.
 
+mod breaker;
 mod conflict;
 mod decide;
 mod group;
+mod mandate;
+mod marks;
+mod retire;
+mod stay;
+pub mod war;
 mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +25,14 @@ use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
 use crate::record::{Key, RecordType, Values};
 use crate::tenancy::{Home, Refusal};
+use stay::Stays;
 
+pub use breaker::HeldBack;
 pub use conflict::pasted;
 pub use group::{Group, group};
+pub use mandate::{Explains, Mandate};
+pub use marks::{Marks, War};
+pub use retire::{Retiring, to_weigh};
 pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
@@ -39,6 +50,8 @@ pub struct Written {
     pub withdraw_after: Option<Timestamp>,
     /// What was replaced; given back when our values go.
     pub before: Option<Before>,
+    /// What was decided about its values.
+    pub marks: Marks,
 }
 
 /// Records of somebody else that were replaced, as the provider stored them.
@@ -55,6 +68,8 @@ pub struct Before {
 pub struct Situation<'a> {
     /// The domain.
     pub domain: &'a Name,
+    /// The declaration that all of this follows from.
+    pub mandate: Mandate<'a>,
     /// TTL of our records, in seconds.
     pub ttl: u32,
     /// How much may be written, and over what. In the modes Manual and Observe what stands in DNS takes the place of what
@@ -87,6 +102,14 @@ pub struct Plan {
     pub rows: Vec<Row>,
     /// The ledger as it must be before any provider is called.
     pub written: BTreeMap<Key, Written>,
+    /// Removals that wait for a person's word.
+    pub held: Option<HeldBack>,
+    /// What stays for a while beside what is declared.
+    pub retiring: BTreeMap<Key, Retiring>,
+    /// What is written because another hand changed it; see [`war::count`].
+    pub reverts: BTreeSet<Key>,
+    /// SPF terms that would retire and for which there is no room in the record.
+    pub cut: BTreeMap<Key, Vec<String>>,
 }
 
 /// What becomes of one wanted RRset.
@@ -176,7 +199,7 @@ impl Plan {
 }
 
 impl fmt::Display for Plan {
-    /// One line a record: `+` added, `-` removed, `~` changed TTL, `!` conflict.
+    /// One line a record: `+` added, `-` removed, `~` changed TTL, `!` conflict, `=` a removal that is held back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for change in self.changes() {
             let Change {
@@ -204,6 +227,9 @@ impl fmt::Display for Plan {
         for (key, message) in self.conflicts() {
             writeln!(f, "! {key} {message}")?;
         }
+        for line in self.held.iter().flat_map(HeldBack::lines) {
+            writeln!(f, "= {line} is held back")?;
+        }
         Ok(())
     }
 }
@@ -213,6 +239,16 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let mut plan = Plan {
         written: situation.written.clone(),
         ..Plan::default()
+    };
+    let mut stays = Stays::decide(situation);
+    let (groups, whole) = (
+        std::mem::take(&mut stays.groups),
+        std::mem::take(&mut stays.whole),
+    );
+    stays.note(&mut plan);
+    let situation = &Situation {
+        groups: &groups,
+        ..*situation
     };
     let aliases: BTreeSet<&Name> = situation
         .groups
@@ -227,7 +263,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     if !situation.conduct.publishes() {
         return withhold::only_look(plan, situation);
     }
-    decide::unwanted(&mut plan, situation);
+    decide::unwanted(&mut plan, situation, &whole);
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
         let renewed: BTreeSet<Key> = provider

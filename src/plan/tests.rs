@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 mod conduct;
+mod safety;
 
 use super::*;
 use crate::protocol::{Sharing, Wanted};
@@ -70,6 +71,7 @@ fn wrote(key: &str, kind: RecordType, purpose: Purpose, values: &[Value], settle
         settled,
         withdraw_after: None,
         before: None,
+        marks: Marks::default(),
     };
     (Key::new(name(key), kind), written)
 }
@@ -108,6 +110,7 @@ struct Case {
     conduct: Conduct,
     told: BTreeSet<String>,
     asked: BTreeSet<Key>,
+    mandate: Mandate<'static>,
     now: i64,
 }
 
@@ -119,6 +122,7 @@ fn case(wanted: Vec<Wanted>, written: Vec<(Key, Written)>, lines: &[&str]) -> Ca
         conduct: Conduct::default(),
         told: BTreeSet::new(),
         asked: BTreeSet::new(),
+        mandate: Mandate::END,
         now: 0,
     }
 }
@@ -129,6 +133,7 @@ fn run(case: Case) -> Plan {
     let written = case.written.into_iter().collect();
     plan(&Situation {
         domain: &name("example.com"),
+        mandate: case.mandate,
         ttl: 3600,
         conduct: case.conduct,
         told: &case.told,

@@ -158,6 +158,11 @@ pub fn still_asked(plan: &Plan, conduct: Conduct, asked: &BTreeSet<Key>) -> BTre
 /// The plan of a domain at which nothing is written: no provider hears of it, and nothing is forgotten.
 pub(super) fn only_look(mut plan: Plan, situation: &Situation<'_>) -> Plan {
     plan.providers.clear();
+    // Nothing is removed, so nothing is held back or dated.
+    plan.held = None;
+    plan.retiring.clear();
+    plan.cut.clear();
+    plan.reverts.clear();
     plan.written.clone_from(situation.written);
     if situation.conduct.mode != Mode::Publish {
         plan.rows.iter_mut().for_each(|row| row.home = None);

@@ -3,7 +3,9 @@
 //! Text here is ours: no upstream body, no request id, no time that changes on its own.
 
 mod conditions;
+mod held;
 pub mod provider;
+mod reasons;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,8 @@ use crate::publish::PublishError;
 use crate::record::Key;
 use crate::verify::Verdict;
 
-pub use conditions::{REASONS, condition};
+pub use conditions::condition;
+pub use reasons::REASONS;
 
 /// Everything that a status follows from.
 #[derive(Debug)]

@@ -37,6 +37,11 @@ fn record(account: &Account<'_>, row: &Row) -> RecordStatus {
         reason = Some(word);
         message.clone_from(text);
     }
+    let retiring = account.plan.retiring.get(&row.group.key);
+    if let (None, Some(retiring)) = (reason, retiring) {
+        reason = Some("Retiring");
+        message = Some(super::held::retiring(retiring));
+    }
     RecordStatus {
         name: row.group.key.name.to_string(),
         record_type: row.group.key.record_type.to_string(),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::Conduct;
 use maildomain::lead::Lead;
 use maildomain::name::Name;
-use maildomain::plan::{Plan, Situation, Written, group, plan};
+use maildomain::plan::{Mandate, Plan, Situation, Written, group, plan};
 use maildomain::protocol::{Purpose, Sharing, Wanted};
 use maildomain::publish::{Live, ProviderPlan, PublishError, Publisher};
 use maildomain::record::{Key, RecordType, Value};
@@ -115,6 +115,7 @@ impl Bench {
         });
         plan(&Situation {
             domain: &name("corp.test"),
+            mandate: Mandate::END,
             ttl,
             groups: &groups,
             places: &places.collect(),

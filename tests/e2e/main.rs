@@ -26,3 +26,4 @@ mod modes;
 mod name_servers;
 mod providers;
 mod secrets;
+mod wars;

@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use maildomain::api::{DmarcPolicy, KeyLife, KeyStage, MailDomainStatus, Truth};
+use kube::ResourceExt;
+use maildomain::api::{ACKNOWLEDGE_DELETIONS, DmarcPolicy, KeyLife, KeyStage, MailDomainStatus, Truth};
 use maildomain::controller::look::negative_until;
 use maildomain::intent::{Intent, Mode, Problem, parse};
 use maildomain::key::PrivateKey;
 use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
-use maildomain::plan::{Group, Plan, Situation, Written, group, plan, still_asked};
+use maildomain::plan::{
+    Explains, Group, Mandate, Plan, Situation, Written, group, plan, still_asked, to_weigh, war,
+};
 use maildomain::protocol::alignment::{self, Proof};
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
 use maildomain::publish::seen;
@@ -52,6 +55,7 @@ pub(crate) struct Course<'a> {
     /// When every server first answered with a key, by slot.
     first_seen: BTreeMap<String, Timestamp>,
     senders_proven: bool,
+    explains: bool,
     status: MailDomainStatus,
     patience: Patience,
     now: Timestamp,
@@ -103,6 +107,7 @@ impl<'a> Course<'a> {
             lives,
             first_seen: BTreeMap::new(),
             senders_proven: false,
+            explains: setting.explains,
             status: old,
             patience: Patience::default(),
             now,
@@ -132,22 +137,15 @@ impl<'a> Course<'a> {
             private_zone: false,
         };
         let groups = group(protocol::desired(&declaration));
-        let plan = plan(&Situation {
-            domain: &self.intent.domain,
-            ttl: self.intent.ttl,
-            conduct: self.intent.conduct,
-            told: &self.setting.deferred(),
-            asked: &asked,
-            groups: &groups,
-            places: &places,
-            live: &live,
-            written: &self.written,
-            now: self.now,
-            drain: DRAIN,
-        });
+        let mut plan = self.plan(&groups, &places, &live);
+        self.explains &= !self.intent.conduct.publishes();
         self.asked = still_asked(&plan, self.intent.conduct, &asked);
         let applied = apply(self.setting, &mut self.zone, &plan, &live);
         self.written = plan.written.clone();
+        war::count(&mut self.written, &plan, &applied, 1, self.now);
+        // What counts stands in the ledger now.
+        plan.reverts.clear();
+        plan.written.clone_from(&self.written);
         let servers = NameServers::new(&self.zone, &self.setting.overrides);
         let to_be_seen: Vec<Group> = plan.rows.iter().map(|row| row.group.clone()).collect();
         let direct = ask(
@@ -184,6 +182,42 @@ impl<'a> Course<'a> {
         self.status = status.clone();
         self.now += SignedDuration::from_secs(10);
         Passed { plan, status }
+    }
+
+    fn plan(
+        &self,
+        groups: &[Group],
+        places: &BTreeMap<Name, Result<Home, Refusal>>,
+        live: &LiveByHome,
+    ) -> Plan {
+        let acknowledged = self.setting.object.annotations().get(ACKNOWLEDGE_DELETIONS);
+        let mut situation = Situation {
+            domain: &self.intent.domain,
+            mandate: Mandate {
+                generation: 1,
+                explains: if self.explains {
+                    Explains::New
+                } else {
+                    Explains::Nothing
+                },
+                acknowledged: acknowledged.map(String::as_str),
+                retire_after: self.intent.retire_after,
+                ..Mandate::END
+            },
+            ttl: self.intent.ttl,
+            conduct: self.intent.conduct,
+            told: &self.setting.deferred(),
+            asked: &self.asked,
+            groups,
+            places,
+            live,
+            written: &self.written,
+            now: self.now,
+            drain: DRAIN,
+        };
+        let too_heavy = too_heavy(&situation, &NameServers::new(&self.zone, &self.setting.overrides));
+        situation.mandate.too_heavy = &too_heavy;
+        plan(&situation)
     }
 
     fn names(&self, keys: &[SigningKey]) -> BTreeSet<Name> {
@@ -325,6 +359,28 @@ impl<'a> Course<'a> {
             not_made,
         }
     }
+}
+
+/// As `controller::publish` finds it out.
+fn too_heavy(situation: &Situation<'_>, servers: &NameServers) -> BTreeSet<Name> {
+    let bears = |name: &Name, text: &str| {
+        let mut facts = Facts::new(BTreeMap::new());
+        for _ in 0..ROUNDS {
+            let bears = protocol::spf::bears(&facts, name, text);
+            let missing = facts.take_missing();
+            if missing.is_empty() {
+                return bears;
+            }
+            for key in missing {
+                let answer = servers.resolve(&key);
+                facts.learn(key, answer);
+            }
+        }
+        false
+    };
+    let mut names = to_weigh(situation);
+    names.retain(|name, text| !bears(name, text));
+    names.into_keys().collect()
 }
 
 fn ask(servers: &NameServers, keys: BTreeSet<Key>) -> Direct {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::{Adoption, Conduct, Drift, Mode};
 use maildomain::name::Name;
-use maildomain::plan::{Before, Group, Plan, Situation, Step, Written, group, plan};
+use maildomain::plan::{
+    Before, Explains, Group, Mandate, Marks, Plan, Situation, Step, Written, group, plan,
+};
 use maildomain::protocol::{Purpose, Sharing, Wanted};
 use maildomain::publish::{Live, PublishError};
 use maildomain::record::{Key, RecordType, Value, Values};
@@ -82,6 +84,10 @@ pub(crate) struct Scene {
     /// Providers whose zone cannot be read.
     unread: BTreeSet<String>,
     pub(crate) conduct: Conduct,
+    /// Whether a generation explains removals.
+    pub(crate) explains: bool,
+    /// How long things retire, in seconds.
+    pub(crate) retire_after: i64,
     pub(crate) now: i64,
 }
 
@@ -134,6 +140,16 @@ impl Scene {
             .collect();
         plan(&Situation {
             domain: &Name::parse("example.com").unwrap(),
+            mandate: Mandate {
+                generation: 1,
+                explains: if self.explains {
+                    Explains::New
+                } else {
+                    Explains::Nothing
+                },
+                retire_after: SignedDuration::from_secs(self.retire_after),
+                ..Mandate::END
+            },
             ttl: TTL,
             conduct: self.conduct,
             told: &BTreeSet::new(),
@@ -195,36 +211,46 @@ pub(crate) fn scenes() -> impl Strategy<Value = Scene> {
     let unread = proptest::sample::subsequence(&["corp", "edge"][..], 0..=2);
     // Unread zones make every other question trivial, so they are rare.
     let unread = prop_oneof![3 => Just(Vec::new()), 1 => unread];
-    (each, unread, conducts()).prop_map(|(parts, unread, conduct)| {
-        let mut scene = Scene {
-            wanted: Vec::new(),
-            zone: Zone::default(),
-            written: BTreeMap::new(),
-            unread: unread.into_iter().map(str::to_owned).collect(),
-            conduct,
-            now: NOW,
-        };
-        for Part {
-            wanted,
-            lines,
-            written,
-        } in parts
-        {
-            let clash = |line: &Line| {
-                let alias = |kind: &str| kind == "CNAME";
-                let mut there = scene.zone.rrsets.keys();
-                there.any(|(owner, kind)| *owner == line.owner && alias(kind) != alias(&line.kind))
+    let retire_after = prop_oneof![Just(0), Just(3600)];
+    (
+        each,
+        unread,
+        conducts(),
+        proptest::bool::weighted(0.8),
+        retire_after,
+    )
+        .prop_map(|(parts, unread, conduct, explains, retire_after)| {
+            let mut scene = Scene {
+                wanted: Vec::new(),
+                zone: Zone::default(),
+                written: BTreeMap::new(),
+                unread: unread.into_iter().map(str::to_owned).collect(),
+                conduct,
+                explains,
+                retire_after,
+                now: NOW,
             };
-            if !lines.iter().any(clash) {
-                for line in lines {
-                    scene.zone.add(line);
+            for Part {
+                wanted,
+                lines,
+                written,
+            } in parts
+            {
+                let clash = |line: &Line| {
+                    let alias = |kind: &str| kind == "CNAME";
+                    let mut there = scene.zone.rrsets.keys();
+                    there.any(|(owner, kind)| *owner == line.owner && alias(kind) != alias(&line.kind))
+                };
+                if !lines.iter().any(clash) {
+                    for line in lines {
+                        scene.zone.add(line);
+                    }
                 }
+                scene.wanted.extend(wanted);
+                scene.written.extend(written);
             }
-            scene.wanted.extend(wanted);
-            scene.written.extend(written);
-        }
-        scene
-    })
+            scene
+        })
 }
 
 /// Mostly such as publish.
@@ -269,6 +295,7 @@ fn rrsets(
             values: [value(data)].into(),
             settled,
             withdraw_after: after.map(|second| Timestamp::from_second(second).unwrap()),
+            marks: Marks::default(),
             before: before.map(|records| Before {
                 ttl: 60,
                 records: records.into_iter().map(str::to_owned).collect(),

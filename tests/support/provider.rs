@@ -7,7 +7,7 @@ use maildomain::publish::{Live, PublishError};
 use maildomain::tenancy::Home;
 
 use crate::setting::Setting;
-use crate::zone::Zone;
+use crate::zone::{Line, Zone};
 
 /// What stands at each zone, or why that is not known.
 pub(crate) type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
@@ -30,6 +30,10 @@ pub(crate) fn apply(
         }
         if behaviour.write.is_none() && !behaviour.swallows {
             part.changes.iter().for_each(|change| zone.apply(change));
+        }
+        if let Some(line) = behaviour.rival.as_deref().map(Line::parse) {
+            zone.remove(&line.owner, &line.kind);
+            zone.add(line);
         }
         applied.insert(name.clone(), behaviour.write.map_or(Ok(()), Err));
     }

@@ -1,9 +1,10 @@
 //! One case as it stands on disk: the declaration, the cluster around it, and what was written before.
 //!
 //! `domain.yaml` holds the MailDomain and what else the cluster has: ClusterDNSProviders (annotations `read` and `write`
-//! say how their API behaves), MailDomainClaims of other namespaces, the Namespace with its labels. A line of
+//! say how their API behaves, `rival` holds a record that somebody puts in the place of ours after every pass), MailDomainClaims of other namespaces, the Namespace with its labels. A line of
 //! `ledger.txt` is `Purpose settled|unsettled|until=<time> owner TYPE data`, `before owner [ttl] TYPE data` (what the entry
-//! of that RRset had replaced), `asked owner TYPE` or `proven <sender>/<key> <selector>`.
+//! of that RRset had replaced), `planned` (the declaration is the one that the ledger was written for),
+//! `retiring <time> owner TYPE <value or term>`, `asked owner TYPE` or `proven <sender>/<key> <selector>`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim};
 use maildomain::name::Name;
-use maildomain::plan::{Before, Written};
+use maildomain::plan::{Before, Marks, Written};
 use maildomain::protocol::Purpose;
 use maildomain::publish::PublishError;
 use maildomain::record::{Key, RecordType};
@@ -31,6 +32,8 @@ pub(crate) struct Behaviour {
     pub(crate) swallows: bool,
     /// Only DNS shows what became of a write.
     pub(crate) hands_over: bool,
+    /// The record that somebody puts in the place of ours after every pass.
+    pub(crate) rival: Option<String>,
 }
 
 /// A case.
@@ -47,6 +50,8 @@ pub(crate) struct Setting {
     pub(crate) written: BTreeMap<Key, Written>,
     /// RRsets that somebody was asked to add.
     pub(crate) asked: BTreeSet<Key>,
+    /// Whether the declaration is newer than what the ledger was written for.
+    pub(crate) explains: bool,
     /// Keys that are proven as they are declared: slot and selector.
     pub(crate) proven: Vec<(String, String)>,
 }
@@ -70,12 +75,19 @@ impl Setting {
             said.map(str::to_owned).collect::<Vec<_>>()
         };
         let (proven, before, asked) = (of("proven"), of("before"), of("asked"));
-        let others = ["proven ", "before ", "asked "];
+        let others = ["proven ", "before ", "asked ", "retiring ", "planned"];
         let records = lines(&ledger).filter(|line| !others.iter().any(|word| line.starts_with(word)));
-        let mut written: BTreeMap<Key, Written> =
-            records.map(|line| ledger_entry(line, &providers)).collect();
+        let mut written: BTreeMap<Key, Written> = BTreeMap::new();
+        for (key, entry) in records.map(|line| ledger_entry(line, &providers)) {
+            // Several lines of one RRset are its values.
+            let values = entry.values.clone();
+            written.entry(key).or_insert(entry).values.extend(values);
+        }
         for line in &before {
             remember_before(&mut written, line);
+        }
+        for line in &of("retiring") {
+            retire(&mut written, line);
         }
         Self {
             labels: labels(&documents),
@@ -87,6 +99,7 @@ impl Setting {
             zone: Zone::parse(&std::fs::read_to_string(case.join("zone.txt")).unwrap()),
             overrides: optional("live.txt"),
             written,
+            explains: !lines(&ledger).any(|line| line == "planned"),
             asked: asked.iter().map(|line| rrset(line)).collect(),
             proven: proven.iter().map(|line| proven_key(line)).collect(),
             providers,
@@ -167,6 +180,7 @@ fn behaviour(definition: &ClusterDNSProvider) -> (String, Behaviour) {
         write: says("write").filter(|word| *word != "swallowed").map(error),
         swallows: says("write") == Some("swallowed"),
         hands_over: definition.spec.external_dns.is_some(),
+        rival: says("rival").map(str::to_owned),
     };
     (definition.metadata.name.clone().unwrap(), behaviour)
 }
@@ -201,6 +215,18 @@ fn remember_before(written: &mut BTreeMap<Key, Written>, line: &str) {
     before.records.insert(data);
 }
 
+fn retire(written: &mut BTreeMap<Key, Written>, line: &str) {
+    let [until, owner, kind, what] = line.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+        panic!("not something that retires: {line}");
+    };
+    let entry = written.get_mut(&rrset(&format!("{owner} {kind}")));
+    let entry = entry.unwrap_or_else(|| panic!("no entry for what retires: {line}"));
+    entry
+        .marks
+        .retiring
+        .insert(what.to_owned(), until.parse().unwrap());
+}
+
 fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
     let [purpose, state, record] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
         panic!("not a ledger line: {line}");
@@ -227,6 +253,7 @@ fn ledger_entry(line: &str, providers: &[Provider]) -> (Key, Written) {
         settled: state != "unsettled",
         withdraw_after,
         before: None,
+        marks: Marks::default(),
     };
     (key, written)
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::evaluate::{NAME_LIMIT, exchange};
+use super::evaluate::{LOOKUP_LIMIT, NAME_LIMIT, VOID_LIMIT, exchange};
 use super::macros::MacroString;
 use super::parse::{self, Mechanism, Record, Selected, Term};
 use crate::lookup::{Answer, Facts, Failure};
@@ -88,6 +88,22 @@ pub fn walk(facts: &Facts, domain: &Name, record: &Record, address_type: RecordT
     };
     walker.record(domain, record);
     walker.walk
+}
+
+/// Whether receivers can evaluate a record at a name within the limits of RFC 7208 section 4.6.4: everything that it leads
+/// to is known, in order, and not too much.
+pub fn bears(facts: &Facts, domain: &Name, text: &str) -> bool {
+    let Ok(record) = parse::parse(text) else {
+        return false;
+    };
+    [RecordType::A, RecordType::Aaaa].into_iter().all(|address_type| {
+        let walk = walk(facts, domain, &record, address_type);
+        walk.lookups <= LOOKUP_LIMIT
+            && walk.voids.len() <= VOID_LIMIT
+            && walk.broken.is_empty()
+            && walk.crowded.is_empty()
+            && walk.unknown.is_empty()
+    })
 }
 
 struct Walker<'a> {

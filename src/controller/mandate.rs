@@ -1,0 +1,83 @@
+//! What a declaration may do to what stands there: what its generation explains, and what stays beside it. (client)
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::book::Book;
+use super::{Context, Error, look};
+use crate::api::{ACKNOWLEDGE_DELETIONS, MailDomain, PlannedFor};
+use crate::intent::{Conduct, Intent};
+use crate::name::Name;
+use crate::plan::{Explains, Mandate, Plan, Situation, plan, still_asked, to_weigh, war};
+use crate::publish::PublishError;
+
+/// What the declaration's generation explains, and what its author has acknowledged.
+pub(super) fn of<'a>(object: &'a MailDomain, intent: &Intent, book: &Book) -> Mandate<'a> {
+    let newer = |known: &PlannedFor| {
+        planned(object).is_some_and(|now| now.uid == known.uid && now.generation > known.generation)
+    };
+    Mandate {
+        generation: object.metadata.generation.unwrap_or_default(),
+        explains: if book.planned.as_ref().is_some_and(newer) {
+            Explains::New
+        } else {
+            Explains::Nothing
+        },
+        acknowledged: object
+            .annotations()
+            .get(ACKNOWLEDGE_DELETIONS)
+            .map(String::as_str),
+        retire_after: intent.retire_after,
+        ..Mandate::END
+    }
+}
+
+fn planned(object: &MailDomain) -> Option<PlannedFor> {
+    Some(PlannedFor {
+        uid: object.uid()?,
+        generation: object.metadata.generation?,
+    })
+}
+
+/// The plan, after SPF records with retiring terms were weighed: one that asks too much would be worse than none.
+pub(super) async fn weighed(ctx: &Context, situation: Situation<'_>) -> Plan {
+    let mut too_heavy: BTreeSet<Name> = BTreeSet::new();
+    for (name, text) in to_weigh(&situation) {
+        if !look::bears(ctx, &name, &text).await {
+            too_heavy.insert(name);
+        }
+    }
+    let mandate = Mandate {
+        too_heavy: &too_heavy,
+        ..situation.mandate
+    };
+    plan(&Situation { mandate, ..situation })
+}
+
+/// Brings a plan's decisions into the ledger, before any provider is called. From then on the generation is one that was
+/// planned for: all that it explains is marked.
+pub(super) fn remember(object: &MailDomain, book: &mut Book, conduct: Conduct, plan: &Plan) {
+    book.written.clone_from(&plan.written);
+    book.asked = still_asked(plan, conduct, &book.asked);
+    if conduct.publishes() {
+        book.planned = planned(object);
+    }
+}
+
+/// Notes at once what was undone: a pass that ends early must not lose the count, or a war would never end.
+pub(super) async fn count_reverts(
+    ctx: &Context,
+    object: &MailDomain,
+    book: &mut Book,
+    plan: &Plan,
+    applied: &BTreeMap<String, Result<(), PublishError>>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let generation = object.metadata.generation.unwrap_or_default();
+    if war::count(&mut book.written, plan, applied, generation, now) {
+        book.write(ctx).await?;
+    }
+    Ok(())
+}
