@@ -14,7 +14,7 @@ use crate::process::run;
 pub type Seen = (u32, BTreeSet<String>);
 
 /// A foreign writer and a witness.
-pub trait Hand: Debug {
+pub trait Hand: Debug + Send + Sync {
     /// Carries out lines of `nsupdate`, `add OWNER TTL TYPE DATA` and `delete OWNER TYPE [DATA]`, in one transaction.
     fn write(&self, zone: &str, lines: &[String]);
 
