@@ -97,6 +97,14 @@ impl Context {
     }
 }
 
+/// What others go by: the generation, and the verdicts without their messages. The time until which a provider rests, or a
+/// zone that came to the server, must not wake every MailDomain.
+pub(super) fn verdicts(object: &ClusterDNSProvider) -> (Option<i64>, Vec<[String; 3]>) {
+    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+    let verdicts = conditions.map(|c| [c.type_.clone(), c.status.clone(), c.reason.clone()]);
+    (object.metadata.generation, verdicts.collect())
+}
+
 async fn survey(
     connected: Result<Arc<dyn Publisher>, PublishError>,
     object: &ClusterDNSProvider,

@@ -202,7 +202,11 @@ fn run_domains(
     let controller = controller
         .with_config(ControllerConfig::default().concurrency(ctx.config.concurrency))
         .watches_stream(
-            watch::touched(Api::<ClusterDNSProvider>::all(ctx.client.clone()), &ctx.metrics),
+            watch::changed(
+                Api::<ClusterDNSProvider>::all(ctx.client.clone()),
+                &ctx.metrics,
+                provider::verdicts,
+            ),
             move |provider: ClusterDNSProvider| {
                 let name = provider.name_any();
                 let refers =
@@ -298,7 +302,11 @@ fn run_ledgers(ctx: &Arc<Context>, stop: &channel::Receiver<bool>) -> BoxFuture<
         .with_config(ControllerConfig::default().concurrency(4))
         // What waits for its provider to come back goes on when that does.
         .watches_stream(
-            watch::touched(Api::<ClusterDNSProvider>::all(ctx.client.clone()), &ctx.metrics),
+            watch::changed(
+                Api::<ClusterDNSProvider>::all(ctx.client.clone()),
+                &ctx.metrics,
+                provider::verdicts,
+            ),
             move |provider: ClusterDNSProvider| {
                 let name = provider.name_any();
                 let waits = move |ledger: &Arc<RecordLedger>| {

@@ -4,6 +4,7 @@
 //! minutes until the first pass after an outage). Here each watch waits for itself, three seconds at most, and errors
 //! are counted instead of handed on.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -75,6 +76,46 @@ where
     events(api, metrics).touched_objects()
 }
 
+/// Every object that was created or deleted, or whose aspect changed. What else changes wakes nobody.
+pub fn changed<K, A>(
+    api: Api<K>,
+    metrics: &Arc<Metrics>,
+    aspect: fn(&K) -> A,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, A>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone,
+    A: PartialEq + Send + 'static,
+{
+    let mut known: HashMap<Option<String>, A> = HashMap::new();
+    events(api, metrics).filter_map(move |event| {
+        let touched = event.map(|event| news(&mut known, event, aspect)).transpose();
+        std::future::ready(touched)
+    })
+}
+
+/// The object of an event, if it is news.
+fn news<K: Resource, A: PartialEq>(
+    known: &mut HashMap<Option<String>, A>,
+    event: watcher::Event<K>,
+    aspect: fn(&K) -> A,
+) -> Option<K> {
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            let now = aspect(&object);
+            let uid = object.meta().uid.clone();
+            let same = known.get(&uid) == Some(&now);
+            known.insert(uid, now);
+            (!same).then_some(object)
+        }
+        watcher::Event::Delete(object) => {
+            known.remove(&object.meta().uid);
+            Some(object)
+        }
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +127,31 @@ mod tests {
         assert_eq!(first, [200, 400, 800, 1600, 3000, 3000]);
         wait.reset();
         assert_eq!(wait.next(), Some(SHORTEST));
+    }
+
+    #[test]
+    fn only_the_aspect_is_news() {
+        use k8s_openapi::api::core::v1::Namespace;
+        use watcher::Event::{Apply, Delete, Init, InitApply};
+        let object = |uid: &str, generation, version: &str| {
+            let mut object = Namespace::default();
+            object.metadata.uid = Some(uid.to_owned());
+            object.metadata.generation = Some(generation);
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        let mut known = HashMap::new();
+        let mut is_news = |event| news(&mut known, event, |o: &Namespace| o.metadata.generation).is_some();
+        assert!(!is_news(Init));
+        assert!(is_news(InitApply(object("a", 1, "1"))));
+        assert!(!is_news(Apply(object("a", 1, "2"))), "a status");
+        assert!(is_news(Apply(object("b", 1, "3"))), "another object");
+        assert!(is_news(Apply(object("a", 2, "4"))));
+        assert!(
+            !is_news(InitApply(object("a", 2, "4"))),
+            "the watch was made again"
+        );
+        assert!(is_news(Delete(object("a", 2, "5"))));
+        assert!(is_news(Apply(object("a", 2, "6"))), "it came back");
     }
 }

@@ -3,12 +3,15 @@
 //! A PATCH replaces whole RRsets, all of them or none, and has no compare-and-swap. So each transaction reads the
 //! zone, refuses when an RRset is not what the plan was made from, writes, and reads back. Between that read and the
 //! write, one round trip, somebody else's value in the same RRset can still be lost: only a TXT RRset that is
-//! shared with others is exposed to it. EXTEND and PRUNE (4.9.12, 5.0.2 and later) will close this window where the
-//! server has them; DNS UPDATE closes it on every version.
+//! shared with others is exposed to it. There EXTEND and PRUNE, which add and remove one record, are used where the
+//! server's version has them (4.9.12, 5.0.2 and later); a server that refuses them after all gets the whole RRset. DNS
+//! UPDATE closes the window on every version.
 //!
 //! The read before the write takes the whole zone, not `rrset_name`: the filtered answer leaves disabled records
 //! out (seen in 4.7.3), and a REPLACE made from it would delete them. Reading for a plan may use the filter, since
 //! disabled records are not in DNS.
+
+mod patch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +21,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
 
+use self::patch::{Way, patch, shares};
 use super::gate::Gate;
 use super::http::{self, Api, Reply, segment};
 use super::transaction::{carried_out, describe, same, transactions};
@@ -142,8 +145,26 @@ impl PowerDns {
             .collect())
     }
 
-    /// One PATCH, between two reads.
+    /// One PATCH, between two reads. Where the server may know EXTEND and PRUNE, they are tried first on what is shared.
     async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
+        let shared = changes.iter().any(|change| shares(change));
+        if shared && self.extends().await? && self.attempt(zone, changes, lead, Way::Single).await? {
+            return Ok(());
+        }
+        if self.attempt(zone, changes, lead, Way::Whole).await? {
+            return Ok(());
+        }
+        Err(PublishError::Refused(describe(changes), 422))
+    }
+
+    /// `false`: the server understood the request and takes no such change (422).
+    async fn attempt(
+        &self,
+        zone: &Name,
+        changes: &[&Change],
+        lead: &Lead,
+        way: Way,
+    ) -> Result<bool, PublishError> {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
         let found = self.get_whole(zone).await?.at(&names);
         if let Some(raced) = changes
@@ -152,7 +173,7 @@ impl PowerDns {
         {
             return Err(PublishError::Raced(raced.key.clone()));
         }
-        let body = patch(changes, &found.disabled);
+        let body = patch(changes, &found.disabled, way);
         confirm(lead)?;
         match self
             .api
@@ -160,13 +181,25 @@ impl PowerDns {
             .await?
         {
             Reply::Success(_) => {}
+            Reply::Status(422) => return Ok(false),
             Reply::Status(404) => return Err(PublishError::ZoneMissing(zone.clone())),
             Reply::Status(status) => return Err(PublishError::Refused(describe(changes), status)),
         }
         let after = self.read_names(zone, &names).await?;
         match changes.iter().find(|c| !carried_out(c, &after)) {
             Some(lost) => Err(PublishError::Raced(lost.key.clone())),
-            None => Ok(()),
+            None => Ok(true),
+        }
+    }
+
+    /// Whether the server is of a version that knows EXTEND and PRUNE. One that does not say its version does not.
+    async fn extends(&self) -> Result<bool, PublishError> {
+        match self.api.send(Method::GET, &self.server_path(), None).await? {
+            Reply::Success(body) => {
+                let server: Server = http::parse(&body)?;
+                Ok(patch::extends(&server.version))
+            }
+            Reply::Status(_) => Ok(false),
         }
     }
 
@@ -220,6 +253,13 @@ impl Publisher for PowerDns {
     fn patience(&self) -> Duration {
         PATIENCE
     }
+}
+
+/// What the API says of the server.
+#[derive(Debug, Deserialize)]
+struct Server {
+    #[serde(default)]
+    version: String,
 }
 
 /// A zone in the list of all.
@@ -350,50 +390,6 @@ fn storable(changes: &[Change]) -> Result<(), PublishError> {
             "an IPv6 address that stands for an IPv4 address",
         )),
         None => Ok(()),
-    }
-}
-
-/// The body of the PATCH. Deletions stand first: the server takes the RRsets one after the other, and refuses a
-/// CNAME while the addresses that it replaces are still there (4.7.3).
-fn patch(changes: &[&Change], disabled: &BTreeMap<Key, BTreeSet<String>>) -> Json {
-    let mut rrsets: Vec<(bool, Json)> = changes
-        .iter()
-        .map(|change| {
-            let off = disabled.get(&change.key);
-            let deletes = change.deletes() && off.is_none();
-            (!deletes, encode(change, off))
-        })
-        .collect();
-    rrsets.sort_by_key(|(replaces, _)| *replaces);
-    let rrsets: Vec<Json> = rrsets.into_iter().map(|(_, json)| json).collect();
-    json!({ "rrsets": rrsets })
-}
-
-fn encode(change: &Change, disabled: Option<&BTreeSet<String>>) -> Json {
-    let enabled: BTreeSet<String> = change
-        .keep
-        .iter()
-        .cloned()
-        .chain(change.ours.iter().map(Value::to_string))
-        .collect();
-    let off = disabled.into_iter().flatten().filter(|c| !enabled.contains(*c));
-    let records: Vec<Json> = enabled
-        .iter()
-        .map(|content| json!({ "content": content, "disabled": false }))
-        .chain(off.map(|content| json!({ "content": content, "disabled": true })))
-        .collect();
-    let name = change.key.name.with_dot();
-    let record_type = change.key.record_type.as_str();
-    if records.is_empty() {
-        json!({ "name": name, "type": record_type, "changetype": "DELETE" })
-    } else {
-        json!({
-            "name": name,
-            "type": record_type,
-            "ttl": change.ttl,
-            "changetype": "REPLACE",
-            "records": records,
-        })
     }
 }
 

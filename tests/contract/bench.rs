@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::Conduct;
@@ -44,7 +45,7 @@ pub struct Bench {
     /// Between the publishers and the server.
     pub relay: Option<Relay>,
     /// Somebody else.
-    pub hand: Box<dyn Hand>,
+    pub hand: Arc<dyn Hand>,
     runtime: Runtime,
     ledger: RefCell<BTreeMap<Key, Written>>,
     /// In this order: the server ends before its directory goes.
@@ -53,7 +54,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new(publisher: Box<dyn Publisher>, hand: Box<dyn Hand>) -> Self {
+    pub fn new(publisher: Box<dyn Publisher>, hand: Arc<dyn Hand>) -> Self {
         Self {
             publisher,
             revoked: Vec::new(),

@@ -29,7 +29,7 @@ const KEPT: [&str; 8] = [
 ];
 
 /// A foreign writer and a witness.
-pub trait Hand: Debug + Sync {
+pub trait Hand: Debug + Send + Sync {
     /// Carries out lines of `nsupdate`, `add OWNER TTL TYPE DATA` and `delete OWNER TYPE [DATA]`, in one transaction.
     fn write(&self, zone: &str, lines: &[String]);
 

@@ -39,13 +39,14 @@ macro_rules! suite {
 
 suite! {
     // DNS UPDATE; the zones of the first two unsigned and signed.
-    bind: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap;
-    bind_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap;
-    knot: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap;
-    knot_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap;
-    pdns: every_publisher zones_of_servers credentials bad_networks compare_and_swap;
+    bind: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    bind_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    knot: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    knot_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    pdns: every_publisher zones_of_servers credentials bad_networks compare_and_swap neighbours_are_safe;
     // PowerDNS's HTTP API.
     pdns_api: every_publisher credentials bad_networks;
+    pdns_extend: every_publisher credentials bad_networks neighbours_are_safe;
     memory: every_publisher compare_and_swap;
 }
 
@@ -53,6 +54,23 @@ suite! {
 const EXCUSED: &[(&str, &str, &str)] = &[
     ("pdns", "rights", "a key may change all of a zone or nothing"),
     ("pdns_api", "rights", "there is one key, for everything"),
+    (
+        "pdns_extend",
+        "zones_of_servers",
+        "the API lists what a zone holds; what the server would answer does not show",
+    ),
+    ("pdns_extend", "rights", "there is one key, for everything"),
+    (
+        "pdns_extend",
+        "compare_and_swap",
+        "single records are added and removed, and nothing is compared",
+    ),
+    (
+        "pdns_api",
+        "neighbours_are_safe",
+        "the window of REPLACE: docs/providers/powerdns.md",
+    ),
+    ("memory", "neighbours_are_safe", "no server, no network"),
     (
         "pdns_api",
         "zones_of_servers",

@@ -33,31 +33,79 @@ pub enum Mode {
 }
 
 /// A relay; it lives as long as the test process.
-#[derive(Debug)]
 pub struct Relay {
     /// Where it listens, on loopback.
     pub port: u16,
     mode: Arc<Mutex<Mode>>,
     met: Arc<AtomicUsize>,
+    before_write: Arc<Mutex<Option<Hook>>>,
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Makes a request what the server understands, and its answer what the client expects.
+#[derive(Debug, Clone, Copy)]
+pub struct Translation {
+    /// Gets the request and the server's port.
+    pub request: fn(Vec<u8>, u16) -> Vec<u8>,
+    /// Gets the answer.
+    pub answer: fn(Vec<u8>) -> Vec<u8>,
+}
+
+/// Everything that connections share.
+struct Shared {
+    to: u16,
+    speech: Speech,
+    translation: Option<Translation>,
+    mode: Arc<Mutex<Mode>>,
+    before_write: Arc<Mutex<Option<Hook>>>,
 }
 
 impl Relay {
     /// To the server at this port of loopback.
     pub fn new(to: u16, speech: Speech) -> Self {
+        Self::translating(to, speech, None)
+    }
+
+    /// The same, in other words.
+    pub fn translating(to: u16, speech: Speech, translation: Option<Translation>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = Arc::new(Mutex::new(Mode::Open));
         let met = Arc::new(AtomicUsize::new(0));
-        let (shared, counter) = (Arc::clone(&mode), Arc::clone(&met));
+        let before_write = Arc::default();
+        let shared = Arc::new(Shared {
+            to,
+            speech,
+            translation,
+            mode: Arc::clone(&mode),
+            before_write: Arc::clone(&before_write),
+        });
+        let counter = Arc::clone(&met);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::SeqCst);
-                let mode = Arc::clone(&shared);
+                let shared = Arc::clone(&shared);
                 // A connection that breaks is the end of it, and nobody's failure here.
-                thread::spawn(move || drop(relay(client, to, speech, &mode)));
+                thread::spawn(move || drop(relay(client, &shared)));
             }
         });
-        Self { port, mode, met }
+        Self {
+            port,
+            mode,
+            met,
+            before_write,
+        }
+    }
+
+    /// Does this when the next write has come and the server has not seen it.
+    pub fn before_next_write(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_write.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Whether the last hook has not been used.
+    pub fn waits_for_write(&self) -> bool {
+        self.before_write.lock().unwrap().is_some()
     }
 
     /// From now on it does this.
@@ -71,7 +119,14 @@ impl Relay {
     }
 }
 
-fn relay(mut client: TcpStream, to: u16, speech: Speech, mode: &Mutex<Mode>) -> Result<()> {
+fn relay(mut client: TcpStream, shared: &Shared) -> Result<()> {
+    let &Shared {
+        to,
+        speech,
+        translation,
+        ref mode,
+        ref before_write,
+    } = shared;
     let now = || *mode.lock().unwrap();
     if now() == Mode::Closed {
         return client.shutdown(Shutdown::Both);
@@ -94,9 +149,20 @@ fn relay(mut client: TcpStream, to: u16, speech: Speech, mode: &Mutex<Mode>) -> 
         let Some(upstream) = &mut server else {
             unreachable!()
         };
+        let write = is_write(&request, speech);
+        if write && let Some(hook) = before_write.lock().unwrap().take() {
+            hook();
+        }
+        let request = match translation {
+            Some(translation) => (translation.request)(request, to),
+            None => request,
+        };
         upstream.write_all(&request)?;
         let answer = message(upstream, speech)?;
-        let write = is_write(&request, speech);
+        let answer = match translation {
+            Some(translation) => (translation.answer)(answer),
+            None => answer,
+        };
         match mode {
             Mode::LosesAnswersToWrites if write => return client.shutdown(Shutdown::Both),
             Mode::DelaysAnswersToWrites if write => {
@@ -154,7 +220,7 @@ fn message(from: &mut TcpStream, speech: Speech) -> Result<Vec<u8>> {
     }
 }
 
-fn http_message(from: &mut TcpStream) -> Result<Vec<u8>> {
+pub fn http_message(from: &mut TcpStream) -> Result<Vec<u8>> {
     let mut octets = Vec::new();
     while !octets.ends_with(b"\r\n\r\n") {
         let mut octet = [0];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{
-    Dig, Door, Gate, Site, SiteOptions, USUAL, apply, eventually, kubectl, throughout, var,
+    Dig, Door, Gate, Site, SiteOptions, USUAL, allow_updates, apply, eventually, kubectl, throughout, var,
 };
 
 /// Some passes of an operator that looks every four seconds.
@@ -346,4 +346,77 @@ fn a_provider_object_that_goes_away_takes_no_record_with_it() {
         (published, keys),
         "as before, by the same keys"
     );
+}
+
+/// The YAML of a page of docs/providers with this site's names in the place of the page's.
+fn page(site: &Site, text: &str, more: &[(&str, String)]) -> String {
+    let mut manifest: String = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|fence| fence.split("```").next())
+        .collect::<Vec<_>>()
+        .join("---\n");
+    let usual = [
+        ("maildomain-system", site.system.clone()),
+        ("marketing", site.namespace.clone()),
+        (
+            "metadata: {name: corp}",
+            format!("metadata: {{name: {}}}", site.provider),
+        ),
+        (", 113.0.203.in-addr.arpa]", "]".to_owned()),
+    ];
+    // The site's own names last: the hosts of servers hold the domain, too.
+    let domain = [("corp.example", site.zone.clone())];
+    for (place, value) in more.iter().chain(&usual).chain(&domain) {
+        // The page of ExternalDNS has no Secret, and so no namespace.
+        let needed = *place != "maildomain-system" || !more.is_empty();
+        assert!(
+            !needed || manifest.contains(place),
+            "the page has lost {place}:\n{manifest}"
+        );
+        manifest = manifest.replace(place, value);
+    }
+    manifest
+}
+
+/// What the page of each provider tells to create, is created and works.
+#[test]
+fn the_manifests_of_the_pages_work() {
+    const KEY: &str = "dGhlIGtleSBvZiB0aGUgcGFnZXMgb2YgdGhlIGRvY3M=";
+    let site = Site::with("pages", SiteOptions::default());
+    allow_updates(&site.zone, &site.name, KEY);
+    site.delete_provider();
+    let _operator = site.operator();
+    apply(&site.usual());
+    let api_key = ("api-key: ...", format!("api-key: {}", var("PDNS_API_KEY")));
+    let url = ("https://pdns.corp.example:8081", var("PDNS_API"));
+    let server = ("ns1.corp.example:53", format!("{}:53", var("DNS_SERVER")));
+    let key_name = ("keyName: maildomain", format!("keyName: {}", site.name));
+    let secret = ("c2VjcmV0IGluIGJhc2U2NA==", KEY.to_owned());
+    for (text, more, credentials) in [
+        (
+            include_str!("../../docs/providers/powerdns.md"),
+            vec![api_key, url],
+            "Accepted",
+        ),
+        (
+            include_str!("../../docs/providers/rfc2136.md"),
+            vec![server, key_name, secret],
+            "Accepted",
+        ),
+        (
+            include_str!("../../docs/providers/externaldns.md"),
+            Vec::new(),
+            "NotOurs",
+        ),
+    ] {
+        let manifest = page(&site, text, &more);
+        apply(&manifest);
+        shows(&site, ["True", "AsDeclared", credentials]);
+        // Nobody carries out what is handed to ExternalDNS here; that is for tests/e2e/external_dns.rs.
+        if credentials == "Accepted" {
+            becomes_ready(&site);
+        }
+        site.delete_provider();
+    }
 }

@@ -1,5 +1,7 @@
 //! Encoders and decoders of the PowerDNS API, as tables.
 
+use serde_json::json;
+
 use super::*;
 use crate::publish::LiveRrset;
 
@@ -123,7 +125,7 @@ fn a_replace_keeps_foreign_and_disabled_records_and_deletions_stand_first() {
         BTreeSet::from(["\"off\"".to_owned(), "\"foreign\"".to_owned()]),
     )]);
     assert_eq!(
-        patch(&[&spf, &gone], &disabled),
+        patch(&[&spf, &gone], &disabled, Way::Whole),
         json!({"rrsets": [
             {"name": "www.example.com.", "type": "A", "changetype": "DELETE"},
             {"name": "example.com.", "type": "TXT", "ttl": 3600, "changetype": "REPLACE", "records": [
@@ -139,11 +141,11 @@ fn a_replace_keeps_foreign_and_disabled_records_and_deletions_stand_first() {
 fn removing_ours_from_a_shared_rrset_is_a_replace() {
     let mut rest = change("example.com", "example.com", RecordType::Txt, &[]);
     rest.keep.insert("\"foreign\"".to_owned());
-    assert_eq!(encode(&rest, None)["changetype"], "REPLACE");
+    assert_eq!(patch::encode(&rest, None)["changetype"], "REPLACE");
     let gone = change("example.com", "example.com", RecordType::Txt, &[]);
     let off = BTreeSet::from(["\"off\"".to_owned()]);
-    assert_eq!(encode(&gone, None)["changetype"], "DELETE");
-    assert_eq!(encode(&gone, Some(&off))["changetype"], "REPLACE");
+    assert_eq!(patch::encode(&gone, None)["changetype"], "DELETE");
+    assert_eq!(patch::encode(&gone, Some(&off))["changetype"], "REPLACE");
 }
 
 #[test]
@@ -202,5 +204,69 @@ fn a_zone_without_its_soa_is_not_the_zone() {
     assert!(listed(json!([text, soa("corp.example.")])).begins_at(&name("corp.example")));
     for other in [json!([]), json!([text]), json!([soa("other.example."), text])] {
         assert!(!listed(other.clone()).begins_at(&name("corp.example")), "{other}");
+    }
+}
+
+#[test]
+fn versions_with_single_records_are_known() {
+    for (version, knows) in [
+        ("4.7.3", false),
+        ("4.9.11", false),
+        ("4.9.12", true),
+        ("4.10.0", true),
+        ("5.0.1", false),
+        ("5.0.2", true),
+        ("5.0.2-1pdns.bookworm", true),
+        ("5.1.0", true),
+        ("6.0.0", true),
+        ("0.0.0-git", false),
+        ("", false),
+        ("main", false),
+    ] {
+        assert_eq!(patch::extends(version), knows, "{version}");
+    }
+}
+
+#[test]
+fn in_a_shared_rrset_only_our_records_are_named() {
+    let [theirs, old, same] = ["token=1", "v=spf1 a -all", "spf2.0/pra -all"].map(txt);
+    let mut spf = change(
+        "example.com",
+        "example.com",
+        RecordType::Txt,
+        &[txt("v=spf1 mx -all"), same.clone()],
+    );
+    let stored = |values: &[&Value]| LiveRrset {
+        ttl: 3600,
+        records: values
+            .iter()
+            .map(|v| (v.to_string(), Some((*v).clone())))
+            .collect(),
+    };
+    spf.keep = [theirs.to_string()].into();
+    spf.before = Some(stored(&[&theirs, &old, &same]));
+    assert!(shares(&spf));
+    let one = |changetype: &str, content: &str| {
+        json!({"name": "example.com.", "type": "TXT", "ttl": 3600, "changetype": changetype,
+               "records": [{"content": content, "disabled": false}]})
+    };
+    assert_eq!(
+        patch(&[&spf], &BTreeMap::new(), Way::Single),
+        json!({"rrsets": [one("PRUNE", "\"v=spf1 a -all\""), one("EXTEND", "\"v=spf1 mx -all\"")]})
+    );
+    assert_eq!(
+        patch(&[&spf], &BTreeMap::new(), Way::Whole)["rrsets"][0]["changetype"],
+        "REPLACE"
+    );
+    // Ours alone, another TTL, and foreign values that are given back: the RRset is written whole.
+    for alter in [
+        |change: &mut Change| change.keep.clear(),
+        |change: &mut Change| change.ttl = 60,
+        |change: &mut Change| change.before = None,
+        |change: &mut Change| change.keep.extend(["\"given back\"".to_owned()]),
+    ] {
+        let mut other = spf.clone();
+        alter(&mut other);
+        assert!(!shares(&other), "{other:?}");
     }
 }

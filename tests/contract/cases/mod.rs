@@ -100,6 +100,16 @@ macro_rules! compare_and_swap {
     };
 }
 
+/// A value that comes between the last read and the write.
+macro_rules! neighbours_are_safe {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            races::a_value_that_comes_at_the_moment_of_writing_is_kept,
+        }
+    };
+}
+
 pub(crate) use {
-    bad_networks, compare_and_swap, credentials, every_publisher, rights, tests, zones_of_servers,
+    bad_networks, compare_and_swap, credentials, every_publisher, neighbours_are_safe, rights, tests,
+    zones_of_servers,
 };

@@ -111,3 +111,31 @@ pub fn a_busy_neighbour_loses_nothing(bench: &Bench) {
     }
     assert_eq!(races, ROUNDS - ROUNDS.div_ceil(3), "each race is noticed");
 }
+
+/// After everything that the publisher reads, and before the server sees its write. Whether that goes through or is
+/// refused, the neighbour's value stays.
+pub fn a_value_that_comes_at_the_moment_of_writing_is_kept(bench: &Bench) {
+    bench.hand.add("corp.test", "corp.test", 300, "TXT", "\"first\"");
+    let mut before = vec!["\"first\"".to_owned()];
+    for (round, text) in ["v=spf1 mx -all", "v=spf1 a -all"].iter().enumerate() {
+        let wanted = [spf("corp.test", text)];
+        let plan = bench.plan(&wanted, TTL);
+        let (hand, value) = (std::sync::Arc::clone(&bench.hand), format!("\"late {round}\""));
+        let theirs = value.clone();
+        bench
+            .relay()
+            .before_next_write(move || hand.add("corp.test", "corp.test", 300, "TXT", &theirs));
+        match bench.apply(&plan) {
+            Ok(()) | Err(PublishError::Raced(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(!bench.relay().waits_for_write(), "something was written");
+        before.push(value);
+        let now = bench.hand.data("corp.test", "TXT");
+        assert!(before.iter().all(|value| now.contains(value)), "{now:?}");
+        bench.publish(&wanted);
+        let ours = format!("\"{text}\"");
+        let all: Vec<&str> = before.iter().map(String::as_str).chain([ours.as_str()]).collect();
+        bench.stands("corp.test", "TXT", &all);
+    }
+}

@@ -2,6 +2,7 @@
 //! documentation tells to give.
 
 mod bind;
+mod extend;
 mod knot;
 mod power_dns;
 
@@ -28,7 +29,7 @@ pub const REVOKED: &str = "cmV2b2tlZC1yZXZva2VkLXJldm9rZWQtcmV2b2tlZC1yZXY=";
 
 pub use self::bind::{bind, bind_signed};
 pub use self::knot::{knot, knot_signed};
-pub use self::power_dns::{API_KEY, pdns, pdns_api, pdns_api_watched};
+pub use self::power_dns::{API_KEY, pdns, pdns_api, pdns_api_watched, pdns_extend};
 
 /// What a zone holds at the beginning. Of the zones below `corp.test` one is served by another server, one by the same.
 fn zone_text(zone: &str) -> String {
@@ -77,7 +78,7 @@ fn update_bench(scratch: Scratch, mut server: Server, port: u16) -> Bench {
     await_zones(&mut server, port);
     let relay = Relay::new(port, Speech::Dns);
     let through = |key: &str, secret: &str| update(relay.port, key, secret);
-    let mut bench = Bench::new(Box::new(through("operator", OPERATOR)), Box::new(tools(port)));
+    let mut bench = Bench::new(Box::new(through("operator", OPERATOR)), Arc::new(tools(port)));
     bench.revoked = vec![
         Box::new(through("operator", REVOKED)),
         Box::new(through("nobody", OPERATOR)),
@@ -113,7 +114,7 @@ fn await_signatures(port: u16) {
 /// No server at all.
 pub fn memory() -> Bench {
     let memory = Arc::new(Memory::new(ZONES.map(name)));
-    Bench::new(Box::new(Shared(Arc::clone(&memory))), Box::new(Direct(memory)))
+    Bench::new(Box::new(Shared(Arc::clone(&memory))), Arc::new(Direct(memory)))
 }
 
 /// The publisher and the hand look at the same memory.

@@ -1,15 +1,17 @@
 //! PowerDNS, through DNS UPDATE and through its HTTP API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use maildomain::publish::PublishError;
 use maildomain::publish::power_dns::PowerDns;
 
+use super::extend::EXTENDING;
 use super::{FOREIGN, OPERATOR, await_zones, gate, tools, update_bench, zone_text};
 use crate::bench::{Bench, ZONES};
 use crate::process::{Scratch, Server, free_port, run};
 use crate::provider_proxy::ProviderProxy;
-use crate::relay::{Relay, Speech};
+use crate::relay::{Relay, Speech, Translation};
 
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
 pub const API_KEY: &str = "contract";
@@ -24,12 +26,21 @@ pub fn pdns() -> Bench {
 
 /// Through the HTTP API.
 pub fn pdns_api() -> Bench {
+    through_api(None)
+}
+
+/// Through the HTTP API of a server that knows EXTEND and PRUNE.
+pub fn pdns_extend() -> Bench {
+    through_api(Some(EXTENDING))
+}
+
+fn through_api(translation: Option<Translation>) -> Bench {
     let (scratch, mut server, port, api_port) = start();
     await_zones(&mut server, port);
-    let relay = Relay::new(api_port, Speech::Http);
+    let relay = Relay::translating(api_port, Speech::Http, translation);
     let url = format!("http://127.0.0.1:{}", relay.port);
     let api = |key: &str| PowerDns::new(&url, "localhost", key).unwrap();
-    let mut bench = Bench::new(Box::new(api(API_KEY)), Box::new(tools(port)));
+    let mut bench = Bench::new(Box::new(api(API_KEY)), Arc::new(tools(port)));
     bench.revoked = vec![Box::new(api("revoked"))];
     bench.gated = Some(Box::new(api(API_KEY).through(gate())));
     let wait = PublishError::Throttled(Duration::from_secs(7));
