@@ -47,7 +47,7 @@ e2e: ## the end-to-end tests, in a world of their own
 mutants: ## damages the code in small ways and sees whether the tests notice
 	@tests/mutants/run
 
-campaign: ## the property tests with a hundred times as many cases
+campaign: ## in full what `test` runs a few of: properties, interleavings, hostile texts, wrong answers; prints figures
 	@tests/campaign
 
 bench: ## BENCH_COUNT MailDomains (1000): time, API writes, memory

@@ -12,6 +12,10 @@ use crate::api::{self, DmarcPolicy, HostPurpose, MailDomainSpec};
 use crate::cidr::Cidr;
 use crate::name::{Name, NameError, Selector};
 
+/// The names of records below the domain need room too: a generated selector has up to 25 characters, `._domainkey.` 12
+/// more, and 253 is the end (RFC 1035 section 2.3.4).
+const LONGEST_DOMAIN: usize = 215;
+
 /// Parses a spec. All problems are reported, not the first one.
 pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
     let MailDomainSpec {
@@ -30,6 +34,13 @@ pub fn parse(spec: &MailDomainSpec) -> Result<Intent, Vec<Problem>> {
     let Some(domain) = problems.host("spec.domain", domain) else {
         return Err(problems.0);
     };
+    if domain.as_str().len() > LONGEST_DOMAIN {
+        let message = format!(
+            "is longer than {LONGEST_DOMAIN} characters, which leaves no room for the names below it"
+        );
+        problems.add("spec.domain", message);
+        return Err(problems.0);
+    }
     let retire_after = parse_retire_after(&mut problems, &publishing.retire_after);
     let hosts: Vec<Host> = hosts
         .iter()
@@ -228,7 +239,7 @@ fn parse_sender(
         .iter()
         .flat_map(|d| &d.keys)
         .enumerate()
-        .filter_map(|(i, key)| parse_key(problems, &format!("{field}.dkim.keys[{i}]"), key))
+        .filter_map(|(i, key)| parse_key(problems, &format!("{field}.dkim.keys[{i}]"), key, domain))
         .collect();
     let selector_prefix = dkim
         .as_ref()
@@ -295,7 +306,7 @@ fn parse_return_path(
     }
 }
 
-fn parse_key(problems: &mut Problems, field: &str, key: &api::DkimKey) -> Option<Key> {
+fn parse_key(problems: &mut Problems, field: &str, key: &api::DkimKey, domain: &Name) -> Option<Key> {
     let api::DkimKey {
         name,
         generate,
@@ -303,7 +314,11 @@ fn parse_key(problems: &mut Problems, field: &str, key: &api::DkimKey) -> Option
         public_key,
         delegate,
     } = key;
-    let mut selector = |text: &str| problems.keep(&format!("{field}.selector"), text, Selector::parse(text));
+    let mut selector = |text: &str| {
+        // A selector that is too long for a record below the domain would be left out without a word.
+        let fits = Selector::parse(text).and_then(|selector| selector.record_name(domain).map(|_| selector));
+        problems.keep(&format!("{field}.selector"), text, fits)
+    };
     let source = match (generate, import, public_key, delegate) {
         (Some(generate), None, None, None) => {
             let bits = generate.bits.unwrap_or(2048);
@@ -373,7 +388,9 @@ fn parse_bimi(problems: &mut Problems, bimi: &api::Bimi, domain: &Name) -> Optio
         ("spec.bimi.certificate", certificate.as_ref()),
     ] {
         if uri.is_some_and(|uri| {
-            !uri.starts_with("https://") || uri.contains([';', ' ', ',', '"', '\\']) || !uri.is_ascii()
+            !uri.starts_with("https://")
+                || uri.contains([';', ',', '"', '\\'])
+                || !uri.bytes().all(|b| b.is_ascii_graphic())
         }) {
             problems.add(
                 field,

@@ -193,6 +193,25 @@ fn every_mistake_of_a_sender_or_policy_names_its_field_and_the_fix() {
 }
 
 #[test]
+fn what_cannot_stand_in_a_record_is_refused() {
+    refused(
+        with("/bimi/logo", json!("https://example.com/a\nb")),
+        "spec.bimi.logo",
+        "without blanks",
+    );
+    let long = ["a"; 120].join(".");
+    refused(with("/domain", json!(long)), "spec.domain", "no room");
+    refused(
+        with(
+            "/senders/0/dkim/keys/1/delegate/selector",
+            json!(["a"; 116].join(".")),
+        ),
+        "spec.senders[0].dkim.keys[1].selector",
+        "longer than 253",
+    );
+}
+
+#[test]
 fn two_declarations_of_one_thing_are_refused() {
     refused(
         with("/hosts/1/name", json!("mail.example.com")),

@@ -18,6 +18,7 @@ mod cases;
 #[path = "../support/dice.rs"]
 mod dice;
 mod hand;
+mod hostile;
 mod interleavings;
 mod process;
 #[path = "../support/provider_proxy.rs"]

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, UpdateMessage as _};
 use hickory_proto::rr::{self, DNSClass, RData, Record};
+use hickory_proto::serialize::binary::BinEncodable as _;
 
 use super::wire;
 use crate::lookup::wire::{wire_name, wire_type};
@@ -21,6 +22,10 @@ use crate::record::{RecordType, Value};
 
 /// A message over TCP has 65 535 octets at most (RFC 1035 section 4.2.2); some are left for the signature.
 const LARGEST: usize = 65_535 - 1024;
+/// A header, and the zone with the longest name (RFC 1035 sections 4.1.1 and 4.1.2).
+const HEAD: usize = 12 + 255 + 4;
+/// Type, class, TTL and length of a record (RFC 1035 section 4.1.3).
+const FIXED: usize = 10;
 
 /// One message, and the changes that it carries.
 #[derive(Debug)]
@@ -79,9 +84,15 @@ fn by_name<'a>(changes: &[&'a Change]) -> Vec<Vec<&'a Change>> {
     units
 }
 
+/// The most octets that a message of these records takes, also as a part of a larger one: behind the first 16 KiB names
+/// cannot point back to where they stood before (RFC 1035 section 4.1.4), so nothing counts on that.
 fn size(message: &Message) -> Result<usize, PublishError> {
-    let octets = message.to_vec().map_err(|_| unusable())?;
-    Ok(octets.len())
+    let mut octets = HEAD;
+    for record in message.prerequisites().iter().chain(message.updates()) {
+        let data = record.data.to_bytes().map_err(|_| unusable())?;
+        octets += record.name.len() + FIXED + data.len();
+    }
+    Ok(octets)
 }
 
 fn unusable() -> PublishError {

@@ -47,6 +47,9 @@ pub fn campaign(server: &str, mut run: impl FnMut(&mut Dice)) -> u64 {
         let named = Named { server, seed, number };
         run(&mut Dice::new(seed, number));
         drop(named);
+        if (number + 1) % 100 == 0 {
+            println!("interleavings: {server}: {} of {count} schedules", number + 1);
+        }
     }
     count
 }

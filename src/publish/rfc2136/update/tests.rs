@@ -183,3 +183,22 @@ fn a_stored_text_that_is_no_data_is_refused() {
     assert_eq!(refused.reason(), "Unsupported");
     assert!(updates(&name("a.example"), &[]).unwrap().is_empty());
 }
+
+#[test]
+fn long_names_fit_as_well_as_short_ones() {
+    let values: Vec<String> = (0..20).map(|n| format!("192.0.2.{n}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let deep = ["d".repeat(60), "e".repeat(60), "f".repeat(60)].join(".");
+    let changes: Vec<Change> = (0..60)
+        .map(|n| {
+            let owner = format!("n{n}.{deep}.a.example");
+            change(&owner, RecordType::A, &values, &[], &["198.51.100.1"])
+        })
+        .collect();
+    let all: Vec<&Change> = changes.iter().collect();
+    let updates = updates(&name("a.example"), &all).unwrap();
+    assert_eq!(updates.iter().map(|u| u.changes.len()).sum::<usize>(), all.len());
+    for update in updates {
+        assert!(update.message.to_vec().unwrap().len() <= LARGEST);
+    }
+}
