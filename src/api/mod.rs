@@ -34,6 +34,10 @@ pub const GROUP: &str = "maildomain.dev";
 /// The finalizer on MailDomain, the only one that this operator sets.
 pub const FINALIZER: &str = "maildomain.dev/withdraw";
 
+/// Annotation on a MailDomain, read only: the owner text of somebody else that this MailDomain may replace, whole or by its
+/// epoch. It says which one, so it is used up once that text is gone.
+pub const TAKE_OVER: &str = "maildomain.dev/take-over";
+
 /// Label with the operator's name on everything that it creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "maildomain");
 

@@ -9,7 +9,7 @@ use crate::api::DmarcPolicy;
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::key::PublicKey;
 use crate::name::Name;
-use crate::plan::{Group, Plan, Row, Situation, Step, group, pasted, plan};
+use crate::plan::{Group, Plan, Row, Situation, Step, group, owner_key, pasted, plan};
 use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -66,6 +66,8 @@ pub(super) enum Fate {
     },
     /// Added; what exactly is not known yet.
     Promised(String),
+    /// The owner text is added; what exactly only the cluster knows.
+    Signed(String),
     /// There already.
     There(Vec<String>),
     /// Something foreign stands in the way.
@@ -100,7 +102,13 @@ pub(super) fn names(intent: &Intent, private_zone: bool) -> BTreeSet<Name> {
         KeySource::Import { selector, .. } => selector.record_name(&intent.domain).ok(),
         KeySource::Generate { .. } | KeySource::PublicKey { .. } | KeySource::Delegate { .. } => None,
     });
-    wanted.chain(imported).collect()
+    let owner = owner_key(&intent.domain).filter(|_| is_signed(intent));
+    wanted.chain(imported).chain(owner.map(|key| key.name)).collect()
+}
+
+/// Whether the owner text would be written.
+fn is_signed(intent: &Intent) -> bool {
+    intent.conduct.mode == Mode::Publish && !intent.providers.is_empty()
 }
 
 /// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
@@ -137,6 +145,7 @@ pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bo
     let plan = plan(&Situation {
         domain: &intent.domain,
         ttl: intent.ttl,
+        writer: None,
         // The plan is what a first pass would do, were it allowed to.
         conduct: Conduct {
             mode: Mode::Publish,
@@ -158,6 +167,7 @@ pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bo
         .map(|row| entry(row, &plan, live, intent.ttl))
         .collect();
     entries.extend(all_keys(intent).filter_map(|(sender, key)| promised(intent, sender, key, live)));
+    entries.extend(signature(intent, live));
     // Reverse names are in zones of their own.
     entries.sort_by_key(|entry| entry.record_type == RecordType::Ptr);
     let mut notes = notes(intent, gate);
@@ -252,6 +262,37 @@ fn promised(intent: &Intent, sender: &Sender, key: &crate::intent::Key, live: &S
         ttl: intent.ttl,
         fate: Fate::Promised(text),
         note: Some(note),
+    })
+}
+
+/// The line of the owner text.
+fn signature(intent: &Intent, live: &Seen) -> Option<Entry> {
+    let key = owner_key(&intent.domain).filter(|_| is_signed(intent))?;
+    let read = live
+        .get(&Home::in_dns(&key.name))
+        .and_then(|read| read.as_ref().ok());
+    let there: Vec<String> = read
+        .into_iter()
+        .flat_map(|live| live.values(&key))
+        .map(Value::to_string)
+        .collect();
+    let (fate, note) = if there.is_empty() {
+        (
+            Fate::Signed("\"v=maildomain1; cluster=...; uid=...; epoch=...\"".to_owned()),
+            "the owner text: says which operator writes this domain, so that two never write in turns",
+        )
+    } else {
+        (
+            Fate::There(there),
+            "the owner text of an operator; unless it is this MailDomain's own, nothing is written",
+        )
+    };
+    Some(Entry {
+        name: key.name.to_string(),
+        record_type: key.record_type,
+        ttl: intent.ttl,
+        fate,
+        note: Some(note.to_owned()),
     })
 }
 

@@ -11,10 +11,10 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Client, ResourceExt};
-use tokio::sync::{Semaphore, watch as channel};
+use tokio::sync::{OnceCell, Semaphore, watch as channel};
 
 use super::{Context, KeyQueue, domain, provider, signer, watch, withdraw};
-use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
+use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger, TAKE_OVER};
 use crate::config::{Config, ConfigError};
 use crate::lead::Lead;
 use crate::lookup::looker::Looker;
@@ -81,6 +81,7 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         serves_all: scopes.iter().all(Option::is_none),
         key_queue: KeyQueue::new(config.key_workers),
         lead,
+        cluster: OnceCell::new(),
         turns: Mutex::default(),
         memories: Mutex::default(),
         outputs: Mutex::default(),
@@ -120,7 +121,15 @@ where
     }
 }
 
-/// A controller that wakes at changes of spec and labels: the status that it writes itself must not wake it. Setting a
+/// The annotation by which a person gives a domain over, see [`crate::api::TAKE_OVER`].
+fn take_over<K: kube::Resource>(object: &K) -> Option<u64> {
+    object
+        .annotations()
+        .get(TAKE_OVER)
+        .map(|said| super::digest(said))
+}
+
+/// A controller that wakes at changes of spec, labels and the word to take over: the status that it writes itself must not wake it. Setting a
 /// deletionTimestamp raises the generation too.
 fn own_changes<K>(api: Api<K>, metrics: &Arc<Metrics>) -> Controller<K>
 where
@@ -128,7 +137,9 @@ where
     K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync + Unpin,
 {
     let (reader, writer) = reflector::store();
-    let changes = predicates::generation.combine(predicates::labels);
+    let changes = predicates::generation
+        .combine(predicates::labels)
+        .combine(take_over);
     let watch = watch::events(api, metrics)
         .reflect(writer)
         .applied_objects()

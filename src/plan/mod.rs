@@ -6,6 +6,7 @@
 mod conflict;
 mod decide;
 mod group;
+mod owner;
 mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::intent::Conduct;
+use crate::finding::Finding;
+use crate::intent::{Conduct, Mode};
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
@@ -22,6 +24,8 @@ use crate::tenancy::{Home, Refusal};
 
 pub use conflict::pasted;
 pub use group::{Group, group};
+use owner::Standing;
+pub use owner::{Owner, Writer, is_owner, key as owner_key};
 pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
@@ -57,6 +61,8 @@ pub struct Situation<'a> {
     pub domain: &'a Name,
     /// TTL of our records, in seconds.
     pub ttl: u32,
+    /// Who writes, for the owner text. `None`: without one.
+    pub writer: Option<Writer<'a>>,
     /// How much may be written, and over what. In the modes Manual and Observe what stands in DNS takes the place of what
     /// stands at providers: each name has the home [`Home::in_dns`].
     pub conduct: Conduct,
@@ -87,6 +93,8 @@ pub struct Plan {
     pub rows: Vec<Row>,
     /// The ledger as it must be before any provider is called.
     pub written: BTreeMap<Key, Written>,
+    /// Where nothing is written: who writes instead, if somebody does.
+    pub note: Option<Finding>,
 }
 
 /// What becomes of one wanted RRset.
@@ -224,10 +232,22 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         let clash = aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
+    let standing = owner::judge(situation);
+    if situation.conduct.mode == Mode::Publish {
+        owner::hold(&mut plan, situation, &standing);
+    }
     if !situation.conduct.publishes() {
+        plan.note = owner::note(situation, &standing);
         return withhold::only_look(plan, situation);
     }
-    decide::unwanted(&mut plan, situation);
+    match standing {
+        Standing::Unread(..) | Standing::Elsewhere(..) => return plan,
+        Standing::Without => decide::unwanted(&mut plan, situation),
+        Standing::Ours(ours) => {
+            decide::unwanted(&mut plan, situation);
+            owner::sign(&mut plan, situation, &ours);
+        }
+    }
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
         let renewed: BTreeSet<Key> = provider
@@ -241,9 +261,12 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     plan
 }
 
-/// Removing DMARC comes first, writing it last; other removals come after the additions, except where an alias makes
-/// room for what replaces it, or is made room for.
+/// The owner text guards all the rest. Removing DMARC comes first, writing it last; other removals come after the additions,
+/// except where an alias makes room for what replaces it, or is made room for.
 fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
+    if is_owner(change) {
+        return 0;
+    }
     let dmarc = change.key.name.as_str().starts_with("_dmarc.");
     let is_alias = |key: &Key| key.record_type == RecordType::Cname;
     let makes_room = || {
@@ -253,12 +276,12 @@ fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
     };
     match (change.ours.is_empty(), dmarc) {
         // A policy that is given back counts like one that is written.
-        (true, true) if change.gives_back() => 4,
-        (true, true) => 0,
-        (true, false) if makes_room() => 1,
-        (false, false) => 2,
-        (true, false) => 3,
-        (false, true) => 4,
+        (true, true) if change.gives_back() => 5,
+        (true, true) => 1,
+        (true, false) if makes_room() => 2,
+        (false, false) => 3,
+        (true, false) => 4,
+        (false, true) => 5,
     }
 }
 

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::http::{self, Api, Reply, segment};
-use super::transaction::{carried_out, describe, same, transactions};
+use super::transaction::{carried_out, describe, fence, same, transactions};
 use super::{Change, Live, ProviderPlan, PublishError, Publisher, confirm};
 use crate::lead::Lead;
 use crate::name::Name;
@@ -104,9 +104,20 @@ impl PowerDns {
     }
 
     /// One PATCH, between two reads.
-    async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
+    async fn transact(
+        &self,
+        zone: &Name,
+        changes: &[&Change],
+        fence: Option<&Change>,
+        lead: &Lead,
+    ) -> Result<(), PublishError> {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
-        let found = self.get_zone(zone, "").await?.at(&names);
+        let guarded = fence.map(|fence| fence.key.name.clone()).into_iter();
+        let read = names.iter().cloned().chain(guarded).collect();
+        let found = self.get_zone(zone, "").await?.at(&read);
+        if let Some(fence) = fence.filter(|fence| !carried_out(fence, &found.live)) {
+            return Err(PublishError::Raced(fence.key.clone()));
+        }
         if let Some(raced) = changes
             .iter()
             .find(|c| !same(found.live.rrsets.get(&c.key), c.before.as_ref()))
@@ -163,7 +174,8 @@ impl Publisher for PowerDns {
             storable(&plan.changes)?;
             for (zone, changes) in transactions(&plan.changes) {
                 // The first failure ends it: what comes later (DMARC) may rely on what came before.
-                self.transact(zone, &changes, lead).await?;
+                let fence = fence(&plan.changes, zone, &changes);
+                self.transact(zone, &changes, fence, lead).await?;
             }
             Ok(())
         }

@@ -44,6 +44,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "The name lies outside the declared domain, so it is never written.",
     ),
     (
+        "OwnedElsewhere",
+        "Another operator wrote the owner text of the domain last, so nothing is written; the message says whose it is and how to take over.",
+    ),
+    (
         "Conflict",
         "Something foreign stands at the name; the message has the line to paste.",
     ),
@@ -321,8 +325,9 @@ fn accepted(account: &Account<'_>) -> Verdict {
     for row in &account.plan.rows {
         match &row.step {
             Step::Refused(refusal)
-                if refusal.reason() == "NotAllowed"
-                    && crate::tenancy::address_of(&row.group.key.name).is_none() =>
+                if refusal.reason() == "OwnedElsewhere"
+                    || refusal.reason() == "NotAllowed"
+                        && crate::tenancy::address_of(&row.group.key.name).is_none() =>
             {
                 return Verdict::new(Truth::False, refusal.reason(), refusal.to_string());
             }
@@ -512,6 +517,7 @@ fn both(parts: &[&(&str, Verdict)], fine: &str) -> Verdict {
 fn progress(account: &Account<'_>, verdicts: &[(&'static str, Verdict)]) -> Vec<(&'static str, Verdict)> {
     let stuck = [
         "Conflict",
+        "OwnedElsewhere",
         "NotAllowed",
         "NoProvider",
         "NameConflict",

@@ -100,6 +100,7 @@ impl Bench {
             (home.clone(), Ok(read.unwrap()))
         });
         plan(&Situation {
+            writer: None,
             domain: &name("corp.test"),
             ttl,
             groups: &groups,

@@ -12,7 +12,7 @@ use maildomain::key::PrivateKey;
 use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
-use maildomain::plan::{Group, Plan, Situation, Written, group, plan, still_asked};
+use maildomain::plan::{Group, Plan, Situation, Writer, Written, group, owner_key, plan, still_asked};
 use maildomain::protocol::alignment::{self, Proof};
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
 use maildomain::publish::seen;
@@ -27,10 +27,11 @@ use crate::provider::{LiveByHome, apply};
 use crate::setting::Setting;
 use crate::zone::Zone;
 
-const OWNER: Owner<'static> = Owner {
+pub(crate) const OWNER: Owner<'static> = Owner {
     name: "case",
     uid: "11111111-2222-3333-4444-555555555555",
 };
+pub(crate) const CLUSTER: &str = "c1057e12-0000-4000-8000-000000000001";
 const PROOF_INTERVAL: SignedDuration = SignedDuration::from_secs(5);
 const DRAIN: SignedDuration = SignedDuration::from_hours(120);
 const STALE: StaleAfter = StaleAfter {
@@ -135,6 +136,7 @@ impl<'a> Course<'a> {
         let plan = plan(&Situation {
             domain: &self.intent.domain,
             ttl: self.intent.ttl,
+            writer: Some(self.writer()),
             conduct: self.intent.conduct,
             told: &self.setting.deferred(),
             asked: &asked,
@@ -157,6 +159,7 @@ impl<'a> Course<'a> {
         let verdicts = verify(&to_be_seen, &direct);
         let (mut findings, senders) = judge(&declaration, &servers, &verdicts);
         findings.extend(silent_servers(&direct));
+        findings.extend(plan.note.clone());
         findings.sort();
         self.prove(&direct, &verdicts);
         let keys: Vec<KeyState> = self.keys.iter().map(|key| self.key_state(key)).collect();
@@ -186,6 +189,14 @@ impl<'a> Course<'a> {
         Passed { plan, status }
     }
 
+    fn writer(&self) -> Writer<'a> {
+        Writer {
+            cluster: CLUSTER,
+            uid: Some(OWNER.uid),
+            take_over: self.setting.take_over(),
+        }
+    }
+
     fn names(&self, keys: &[SigningKey]) -> BTreeSet<Name> {
         let held = Declaration {
             intent: &self.intent,
@@ -193,7 +204,10 @@ impl<'a> Course<'a> {
             policy_gate: PolicyGate::Held(DmarcPolicy::None),
             private_zone: false,
         };
-        protocol::desired(&held).into_iter().map(|w| w.key.name).collect()
+        let wanted = protocol::desired(&held).into_iter().map(|w| w.key.name);
+        wanted
+            .chain(owner_key(&self.intent.domain).map(|key| key.name))
+            .collect()
     }
 
     fn places(&self, names: &BTreeSet<Name>) -> BTreeMap<Name, Result<Home, Refusal>> {
