@@ -20,5 +20,6 @@ mod leaders;
 mod lifecycle;
 mod modes;
 mod name_servers;
+mod owners;
 mod providers;
 mod secrets;
