@@ -54,7 +54,7 @@
 //! status/            conditions, rows, reasons
 //! output.rs          the layouts of a signer's Secret
 //! lookup/            DNS facts; asking: delegations, servers, resolvers
-//! publish/           the seam to providers; PowerDNS, ExternalDNS, RFC 2136, HTTP
+//! publish/           the seam to providers; PowerDNS, ExternalDNS, RFC 2136, HTTP; the gate that calls go through
 //! controller/        the shell: watches, passes, writes
 //! ```
 //!

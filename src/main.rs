@@ -54,6 +54,7 @@ enum Command {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Table {
     Reasons,
+    ProviderReasons,
     Checks,
 }
 
@@ -167,6 +168,10 @@ fn reference(table: Table) -> String {
             .iter()
             .map(|(reason, meaning)| format!("`{reason}` | {meaning}"))
             .collect(),
+        Table::ProviderReasons => status::provider::REASONS
+            .iter()
+            .map(|(reason, meaning)| format!("`{reason}` | {meaning}"))
+            .collect(),
         Table::Checks => protocol::ALL
             .iter()
             .flat_map(|protocol| protocol.checks.iter().map(move |check| (protocol, check)))
@@ -183,7 +188,7 @@ fn reference(table: Table) -> String {
             .collect(),
     };
     let head = match table {
-        Table::Reasons => "reason | meaning",
+        Table::Reasons | Table::ProviderReasons => "reason | meaning",
         Table::Checks => "check | protocol | what must hold | a failure holds back",
     };
     let rule = vec!["---"; head.matches('|').count() + 1].join(" | ");

@@ -59,7 +59,59 @@ pub struct Metrics {
     key_proven: Family<KeyLabels, Gauge<f64, AtomicU64>>,
     policy_held: Family<DomainLabels, Gauge>,
     watch_errors: Family<WatchLabels, Counter>,
+    provider_calls: Family<CallLabels, Counter>,
+    provider_open: Family<ProviderLabels, Gauge>,
     leader: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    provider: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    provider: String,
+    result: &'static str,
+}
+
+/// What became of a call to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderCall {
+    /// Answered.
+    Answered,
+    /// Answered with a refusal.
+    Refused,
+    /// No connection, no answer in time, or an answer that says that the server failed.
+    Failed,
+    /// It had to wait for the rate; it is counted again when it has been made.
+    Waited,
+    /// Not made: the provider asked to wait, or too many calls wait for the rate.
+    Throttled,
+    /// Not made: the provider failed too often.
+    Resting,
+}
+
+impl ProviderCall {
+    const ALL: [Self; 6] = [
+        Self::Answered,
+        Self::Refused,
+        Self::Failed,
+        Self::Waited,
+        Self::Throttled,
+        Self::Resting,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Waited => "waited",
+            Self::Throttled => "throttled",
+            Self::Resting => "resting",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -113,6 +165,8 @@ impl Default for Metrics {
             key_proven: Family::default(),
             policy_held: Family::default(),
             watch_errors: Family::default(),
+            provider_calls: Family::default(),
+            provider_open: Family::default(),
             leader: Gauge::default(),
             registry: Registry::default(),
         };
@@ -152,6 +206,16 @@ impl Default for Metrics {
             "Watches of the API server that were cut off or refused, by kind",
             metrics.watch_errors.clone(),
         );
+        registry.register(
+            "provider_calls",
+            "Calls to a ClusterDNSProvider by what became of them",
+            metrics.provider_calls.clone(),
+        );
+        registry.register(
+            "provider_open",
+            "1 while a ClusterDNSProvider is left alone because it failed too often",
+            metrics.provider_open.clone(),
+        );
         registry.register("leader", "1 while this replica leads", metrics.leader.clone());
         Self { registry, ..metrics }
     }
@@ -179,6 +243,36 @@ impl Metrics {
     /// A watch of objects of this kind was cut off or refused.
     pub fn watch_failed(&self, kind: String) {
         self.watch_errors.get_or_create(&WatchLabels { kind }).inc();
+    }
+
+    /// A call to a provider, or one that was not made.
+    pub fn provider_called(&self, provider: &str, call: ProviderCall) {
+        let labels = CallLabels {
+            provider: provider.to_owned(),
+            result: call.as_str(),
+        };
+        self.provider_calls.get_or_create(&labels).inc();
+    }
+
+    /// Whether a provider is left alone.
+    pub fn provider_open(&self, provider: &str, open: bool) {
+        let labels = ProviderLabels {
+            provider: provider.to_owned(),
+        };
+        self.provider_open.get_or_create(&labels).set(i64::from(open));
+    }
+
+    /// Forgets a provider that is gone.
+    pub fn forget_provider(&self, provider: &str) {
+        for call in ProviderCall::ALL {
+            self.provider_calls.remove(&CallLabels {
+                provider: provider.to_owned(),
+                result: call.as_str(),
+            });
+        }
+        self.provider_open.remove(&ProviderLabels {
+            provider: provider.to_owned(),
+        });
     }
 
     /// Whether this replica leads.

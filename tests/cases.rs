@@ -111,6 +111,7 @@ cases! {
     manual_policy_held
     manual_servers_silent
     manual_suspended
+    manual_wildcard
     mx_receiving
     no_provider
     no_reverse_zone

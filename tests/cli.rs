@@ -38,6 +38,8 @@ macro_rules! cases {
 cases! {
     bind
     bind_live
+    delete
+    delete_without_ledger
     dnsendpoint
     dnsendpoint_live
     first_day
@@ -46,6 +48,7 @@ cases! {
     live_all_there
     live_alias_in_the_way
     live_conflicts
+    live_remembered
     live_silent
     manual
     mistakes

@@ -87,6 +87,24 @@ fn the_chart_installs_the_same_definitions() {
 }
 
 #[test]
+fn the_table_of_the_contract_is_that_of_the_suite() {
+    let made = Command::new("/usr/bin/python3")
+        .args(["-B", "tests/generate/contract.py"])
+        .current_dir(root())
+        .output()
+        .expect("python3 is there");
+    let complaint = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{complaint}");
+    let wanted = String::from_utf8(made.stdout).unwrap();
+    let there = text("docs/providers/contract.md");
+    assert!(
+        there == wanted,
+        "docs/providers/contract.md is stale at {}: run `make generate`",
+        first_difference(&there, &wanted)
+    );
+}
+
+#[test]
 fn install_yaml_is_the_chart_with_its_defaults() {
     let Some(rendered) = helm::template(&[]) else {
         return;

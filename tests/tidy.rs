@@ -29,7 +29,9 @@ const PURE: &[&str] = &[
     "src/output.rs",
     "src/plan",
     "src/protocol",
+    "src/publish/gate/traffic.rs",
     "src/publish/seen.rs",
+    "src/publish/survey.rs",
     "src/record.rs",
     "src/status",
     "src/tenancy.rs",
@@ -100,6 +102,36 @@ fn pure_files_read_no_clock_no_network_no_dice_and_write_no_log() {
     assert!(
         !found(&["src/controller"], IMPURE).is_empty(),
         "the scan finds what it looks for"
+    );
+}
+
+/// Time limits, refused addresses and the rate hold for what passes the gate.
+#[test]
+fn every_connection_to_a_provider_is_opened_by_the_gate() {
+    let opens = [
+        "TcpStream::connect",
+        "UdpSocket",
+        "lookup_host",
+        "Client::builder",
+        "Client::new",
+    ];
+    let others: Vec<String> = found(&["src/publish"], &opens)
+        .into_iter()
+        .filter(|line| !line.starts_with("src/publish/gate/address.rs:"))
+        .collect();
+    none(
+        &others,
+        "connections to providers are opened in src/publish/gate/address.rs",
+    );
+    assert!(
+        !found(&["src/publish/gate/address.rs"], &opens).is_empty(),
+        "the scan finds what it looks for"
+    );
+    let connect = text("src/publish/connect.rs");
+    assert_eq!(
+        connect.matches(".through(gate(").count(),
+        2,
+        "every publisher that calls a provider goes through its gate"
     );
 }
 

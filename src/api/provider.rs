@@ -31,6 +31,12 @@ use super::{SecretKeyRef, form};
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason"
     ),
+    printcolumn(
+        name = "Credentials",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='CredentialsValid')].reason"
+    ),
+    printcolumn(name = "Visible", type_ = "integer", json_path = ".status.zoneCount"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +62,11 @@ pub struct ClusterDNSProviderSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub allow: Vec<Allow>,
+    /// How many calls the operator makes in a second, in the long run; twice as many at once after a pause. A call is one
+    /// HTTP request, or one exchange of DNS messages over TCP. Not for `externalDNS`. Default 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub calls_per_second: Option<i32>,
     /// A PowerDNS authoritative server, through its HTTP API.
     #[serde(default, rename = "powerDNS", skip_serializing_if = "Option::is_none")]
     pub power_dns: Option<PowerDNS>,
@@ -185,9 +196,25 @@ pub struct ClusterDNSProviderStatus {
     /// The generation of spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the API answers, accepts the credentials and serves every zone of spec.
+    /// `Ready`: the API answers, accepts the credentials and serves every zone of spec. `CredentialsValid`: the
+    /// provider accepts the credentials; Unknown where that cannot be seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Zones that the provider serves, sorted, the first 50 of them. PowerDNS tells all of them, a DNS UPDATE server
+    /// those of spec that it serves, ExternalDNS none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub zones: Vec<String>,
+    /// How many zones it serves, those that `zones` has no room for among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub zone_count: Option<i32>,
+    /// Zones of spec that it does not serve, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub missing_zones: Vec<String>,
 }

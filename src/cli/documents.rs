@@ -1,11 +1,11 @@
-//! The MailDomains of a file, or every mistake with its document, field and fix. Pure.
+//! The MailDomains of a file and the ledgers beside them, or every mistake with its document, field and fix. Pure.
 
 use std::fmt;
 
 use serde_json::Value as Json;
 
 use super::schema;
-use crate::api::{GROUP, MailDomainSpec, definitions};
+use crate::api::{DeletionPolicy, GROUP, MailDomainSpec, RecordLedgerSpec, definitions};
 use crate::intent::{self, Intent, Problem};
 
 /// The version of the resources that this program knows.
@@ -20,8 +20,26 @@ pub(super) struct Declared {
     pub(super) name: String,
     /// `metadata.namespace`.
     pub(super) namespace: Option<String>,
+    /// `metadata.uid`, where the object came from a cluster.
+    pub(super) uid: Option<String>,
+    /// What its deletion does.
+    pub(super) deletion_policy: DeletionPolicy,
     /// What is declared.
     pub(super) intent: Intent,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    /// Its MailDomains.
+    pub(super) declared: Vec<Declared>,
+    /// Its RecordLedgers.
+    pub(super) ledgers: Vec<RecordLedgerSpec>,
+}
+
+enum Document {
+    Declared(Box<Declared>),
+    Ledger(Box<RecordLedgerSpec>),
 }
 
 /// Why a document cannot be planned.
@@ -44,7 +62,7 @@ impl fmt::Display for Mistake {
 }
 
 /// Reads every document of a text.
-pub(super) fn read(file: &str, text: &str) -> Result<Vec<Declared>, Vec<Mistake>> {
+pub(super) fn read(file: &str, text: &str) -> Result<Documents, Vec<Mistake>> {
     let whole = |what: String| {
         vec![Mistake {
             file: file.to_owned(),
@@ -61,11 +79,14 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Declared>, Vec<Mistake>
             first.strip_prefix("error: ").unwrap_or(first)
         ))
     })?;
-    let mut declared = Vec::new();
+    let mut read = Documents::default();
     let mut mistakes = Vec::new();
-    for (index, document) in documents.iter().enumerate().filter(|(_, d)| !d.is_null()) {
-        match declare(file, document) {
-            Ok(found) => declared.extend(found),
+    let documents = documents.iter().flat_map(items);
+    for (index, document) in documents.enumerate().filter(|(_, d)| !d.is_null()) {
+        match one(file, document) {
+            Ok(Some(Document::Declared(found))) => read.declared.push(*found),
+            Ok(Some(Document::Ledger(found))) => read.ledgers.push(*found),
+            Ok(None) => {}
             Err(problems) => mistakes.extend(problems.into_iter().map(|what| Mistake {
                 file: file.to_owned(),
                 document: Some((index + 1, called(document))),
@@ -73,12 +94,24 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Declared>, Vec<Mistake>
             })),
         }
     }
-    match (declared.is_empty(), mistakes.is_empty()) {
+    match (
+        read.declared.is_empty() && read.ledgers.is_empty(),
+        mistakes.is_empty(),
+    ) {
         (_, false) => Err(mistakes),
         (true, true) => Err(whole(format!(
             "holds no MailDomain; write apiVersion: {GROUP}/{VERSION} and kind: MailDomain"
         ))),
-        (false, true) => Ok(declared),
+        (false, true) => Ok(read),
+    }
+}
+
+/// The objects of a document: of a `List`, as kubectl prints several, its items.
+fn items(document: &Json) -> Vec<&Json> {
+    let is_list = document["kind"].as_str() == Some("List");
+    match document["items"].as_array().filter(|_| is_list) {
+        Some(items) => items.iter().collect(),
+        None => vec![document],
     }
 }
 
@@ -97,10 +130,15 @@ fn called(document: &Json) -> String {
 }
 
 /// `None`: a document of another kind, which is passed over.
-fn declare(file: &str, document: &Json) -> Result<Option<Declared>, Vec<String>> {
+fn one(file: &str, document: &Json) -> Result<Option<Document>, Vec<String>> {
     let version = document["apiVersion"].as_str().unwrap_or_default();
     let kind = document["kind"].as_str().unwrap_or_default();
     let ours = version.split('/').next() == Some(GROUP);
+    if ours && kind == "RecordLedger" {
+        let ledger = serde_json::from_value(document["spec"].clone());
+        let ledger = ledger.map_err(|error| vec![format!("spec: {error}")])?;
+        return Ok(Some(Document::Ledger(Box::new(ledger))));
+    }
     if kind != "MailDomain" && !kind.eq_ignore_ascii_case("MailDomain") {
         let known = |(_, definition): &(
             _,
@@ -129,12 +167,15 @@ fn declare(file: &str, document: &Json) -> Result<Option<Declared>, Vec<String>>
     let spec: MailDomainSpec =
         serde_json::from_value(document["spec"].clone()).map_err(|error| vec![format!("spec: {error}")])?;
     let intent = intent::parse(&spec).map_err(told)?;
-    Ok(Some(Declared {
+    let text = |field: &str| document["metadata"][field].as_str().map(str::to_owned);
+    Ok(Some(Document::Declared(Box::new(Declared {
         file: file.to_owned(),
         name: name.to_owned(),
-        namespace: document["metadata"]["namespace"].as_str().map(str::to_owned),
+        namespace: text("namespace"),
+        uid: text("uid"),
+        deletion_policy: spec.publishing.deletion_policy,
         intent,
-    }))
+    }))))
 }
 
 fn told(problems: Vec<Problem>) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! What the program does on a user's own machine, without a cluster.
 
 mod documents;
+mod memory;
 pub mod plan;
 mod preview;
 mod schema;

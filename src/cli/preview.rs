@@ -1,15 +1,17 @@
-//! What would become of a declaration: the plan of a first pass, row by row, as data for people. Pure.
+//! What would become of a declaration: the plan of the next pass, row by row, as data for people. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::documents::Declared;
-use crate::api::DmarcPolicy;
+use super::memory::Memory;
+use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::key::PublicKey;
+use crate::keyring::Owner;
 use crate::name::Name;
-use crate::plan::{Group, Plan, Row, Situation, Step, group, owner_key, pasted, plan};
+use crate::plan::{Group, Plan, Row, Situation, Step, Written, group, owner_key, pasted, plan};
 use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -17,6 +19,26 @@ use crate::tenancy::Home;
 
 /// What DNS shows at each name.
 pub(super) type Seen = BTreeMap<Home, Result<Live, PublishError>>;
+
+/// What is planned for.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// A MailDomain.
+    pub(super) declared: Declared,
+    /// What its cluster remembers, where that was given.
+    pub(super) memory: Option<Memory>,
+}
+
+/// At what moment, and whether for the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    /// The present.
+    pub(super) now: Timestamp,
+    /// How long a key record stays after nobody declares it any more.
+    pub(super) drain: SignedDuration,
+    /// Whether the MailDomain is deleted.
+    pub(super) deleted: bool,
+}
 
 /// The plan of one MailDomain.
 #[derive(Debug)]
@@ -88,9 +110,10 @@ pub(super) enum Fate {
     },
 }
 
-/// The names that a declaration is about: all that are to be looked at.
-pub(super) fn names(intent: &Intent, private_zone: bool) -> BTreeSet<Name> {
-    let keys = known_keys(intent);
+/// The names that a declaration is about, and those that hold records of its past: all that are to be looked at.
+pub(super) fn names(subject: &Subject, private_zone: bool) -> BTreeSet<Name> {
+    let intent = &subject.declared.intent;
+    let keys = subject.keys();
     let declaration = Declaration {
         intent,
         keys: &keys,
@@ -102,8 +125,13 @@ pub(super) fn names(intent: &Intent, private_zone: bool) -> BTreeSet<Name> {
         KeySource::Import { selector, .. } => selector.record_name(&intent.domain).ok(),
         KeySource::Generate { .. } | KeySource::PublicKey { .. } | KeySource::Delegate { .. } => None,
     });
+    let past = subject.memory.iter().flat_map(|memory| memory.written.keys());
     let owner = owner_key(&intent.domain).filter(|_| is_signed(intent));
-    wanted.chain(imported).chain(owner.map(|key| key.name)).collect()
+    wanted
+        .chain(imported)
+        .chain(past.map(|key| key.name.clone()))
+        .chain(owner.map(|key| key.name))
+        .collect()
 }
 
 /// Whether the owner text would be written.
@@ -112,41 +140,52 @@ fn is_signed(intent: &Intent) -> bool {
 }
 
 /// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
-pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bool) -> Preview {
+pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool, when: When) -> Preview {
     let Declared {
         file,
         name,
         namespace,
+        uid: _,
+        deletion_policy,
         intent,
-    } = declared;
-    let names = names(intent, private_zone);
+    } = &subject.declared;
+    let names = names(subject, private_zone);
+    let nothing = BTreeMap::new();
+    let written = subject.memory.as_ref().map_or(&nothing, |memory| &memory.written);
     let empty: Seen = names
         .iter()
         .map(|name| (Home::in_dns(name), Ok(Live::default())))
         .collect();
     let live = seen.unwrap_or(&empty);
-    let keys = known_keys(intent);
+    let keys = subject.keys();
     let gate = dmarc::policy_gate(intent, false, |key| {
         live.values()
             .flatten()
             .flat_map(|live| live.values(key))
             .collect()
     });
-    let groups = group(protocol::desired(&Declaration {
+    let declaration = Declaration {
         intent,
         keys: &keys,
         policy_gate: gate,
         private_zone,
-    }));
+    };
+    let groups = if when.deleted {
+        Vec::new()
+    } else {
+        group(protocol::desired(&declaration))
+    };
     let places = names
         .iter()
         .map(|name| (name.clone(), Ok(Home::in_dns(name))))
         .collect();
+    let retained =
+        when.deleted && (*deletion_policy == DeletionPolicy::Retain || !intent.conduct.publishes());
     let plan = plan(&Situation {
         domain: &intent.domain,
         ttl: intent.ttl,
         writer: None,
-        // The plan is what a first pass would do, were it allowed to.
+        // The plan is what a pass would do, were it allowed to.
         conduct: Conduct {
             mode: Mode::Publish,
             suspend: false,
@@ -157,20 +196,29 @@ pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bo
         groups: &groups,
         places: &places,
         live,
-        written: &BTreeMap::new(),
-        now: Timestamp::UNIX_EPOCH,
-        drain: SignedDuration::ZERO,
+        written: if retained { &nothing } else { written },
+        now: when.now,
+        drain: when.drain,
     });
     let mut entries: Vec<Entry> = plan
         .rows
         .iter()
         .map(|row| entry(row, &plan, live, intent.ttl))
         .collect();
-    entries.extend(all_keys(intent).filter_map(|(sender, key)| promised(intent, sender, key, live)));
-    entries.extend(signature(intent, live));
+    if !when.deleted {
+        let made = subject.made();
+        let unmade = all_keys(intent).filter(|(sender, key)| !made.contains(&id(sender, key)));
+        entries.extend(unmade.filter_map(|(sender, key)| promised(intent, sender, key, live)));
+        entries.extend(signature(intent, live));
+    }
+    entries.extend(
+        written
+            .iter()
+            .filter_map(|(key, past)| leaving(key, past, &plan, retained)),
+    );
     // Reverse names are in zones of their own.
     entries.sort_by_key(|entry| entry.record_type == RecordType::Ptr);
-    let mut notes = notes(intent, gate);
+    let mut notes = notes(intent, gate, when);
     if seen.is_none() {
         notes.push("nothing is known of the zone without --live, so everything is an addition".to_owned());
     }
@@ -182,6 +230,90 @@ pub(super) fn preview(declared: &Declared, seen: Option<&Seen>, private_zone: bo
         notes,
         entries,
         state: state(&plan),
+    }
+}
+
+impl Subject {
+    /// The keys whose records are known: from the declaration alone, or because their cluster made them.
+    fn keys(&self) -> Vec<SigningKey> {
+        let made = self.remembered().into_iter().map(|(_, key)| key);
+        known_keys(&self.declared.intent)
+            .into_iter()
+            .chain(made)
+            .collect()
+    }
+
+    /// Ids of the keys that the cluster made or read.
+    fn made(&self) -> BTreeSet<String> {
+        self.remembered().into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn remembered(&self) -> Vec<(String, SigningKey)> {
+        let Some(memory) = &self.memory else {
+            return Vec::new();
+        };
+        let Declared {
+            name, uid, intent, ..
+        } = &self.declared;
+        let owner = Owner {
+            name,
+            uid: uid.as_deref().unwrap_or_default(),
+        };
+        let needs_cluster = |(sender, key): &(&Sender, &crate::intent::Key)| {
+            matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
+                .then(|| id(sender, key))
+        };
+        let ids: BTreeSet<String> = all_keys(intent).filter_map(|pair| needs_cluster(&pair)).collect();
+        let mut keys = memory.keys(intent, owner);
+        keys.retain(|(id, _)| id.is_empty() || ids.contains(id));
+        keys
+    }
+}
+
+/// Of a key, as ledgers write it.
+fn id(sender: &Sender, key: &crate::intent::Key) -> String {
+    format!("{}/{}", sender.name, key.name)
+}
+
+/// What becomes of an RRset of the past that is not wanted any more.
+fn leaving(key: &Key, past: &Written, plan: &Plan, retained: bool) -> Option<Entry> {
+    if plan.rows.iter().any(|row| &row.group.key == key) {
+        return None;
+    }
+    let change = plan.changes().find(|change| &change.key == key);
+    let (fate, note) = match change {
+        Some(change) => (taken(change), None),
+        None if retained => (
+            Fate::There(texts(&past.values)),
+            Some("stays: spec.publishing.deletionPolicy is Retain, or nothing is written"),
+        ),
+        None if plan.written.contains_key(key) => (
+            Fate::There(texts(&past.values)),
+            Some("stays until mail in flight has arrived that is signed with it; then it is removed"),
+        ),
+        None => return None,
+    };
+    Some(Entry {
+        name: key.name.to_string(),
+        record_type: key.record_type,
+        ttl: change.map_or(0, |change| change.ttl),
+        fate,
+        note: note.map(str::to_owned),
+    })
+}
+
+/// What a removal takes away, and what it gives back.
+fn taken(change: &Change) -> Fate {
+    let there: BTreeSet<&String> = change.before.iter().flat_map(|b| b.records.keys()).collect();
+    let kept: BTreeSet<&String> = change.keep.iter().collect();
+    Fate::Write {
+        removed: there.difference(&kept).map(ToString::to_string).collect(),
+        added: kept.difference(&there).map(ToString::to_string).collect(),
+        ttl_before: change
+            .before
+            .as_ref()
+            .filter(|b| b.ttl != change.ttl && !change.deletes())
+            .map(|b| b.ttl),
     }
 }
 
@@ -306,7 +438,7 @@ fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
     let (fate, note) = match step {
         Step::InPlace | Step::Satisfied => (Fate::There(texts(&group.values)), None),
         Step::Adopt => (
-            Fate::There(texts(&group.values)),
+            adopted(group, live, ttl),
             Some("becomes the operator's (spec.publishing.adoption)".to_owned()),
         ),
         Step::Write | Step::Mend => (written(group, change), None),
@@ -334,6 +466,19 @@ fn shared_ttl(group: &Group, live: &Seen) -> Option<u32> {
     let is_others =
         |value: &Option<Value>| group.is_shared() && value.as_ref().is_none_or(|v| !group.claims(v));
     rrset.records.values().any(is_others).then_some(rrset.ttl)
+}
+
+/// What is adopted stands there, and gets our TTL in the pass after.
+fn adopted(group: &Group, live: &Seen, ttl: u32) -> Fate {
+    let before = standing(group, live).map(|rrset| rrset.ttl);
+    match before.filter(|before| shared_ttl(group, live).is_none() && *before != ttl) {
+        None => Fate::There(texts(&group.values)),
+        ttl_before => Fate::Write {
+            removed: Vec::new(),
+            added: Vec::new(),
+            ttl_before,
+        },
+    }
 }
 
 fn standing<'a>(group: &Group, live: &'a Seen) -> Option<&'a LiveRrset> {
@@ -388,8 +533,15 @@ fn conflict(group: &Group, live: &Seen, why: &str) -> Fate {
 }
 
 /// What a reader should know before the lines.
-fn notes(intent: &Intent, gate: PolicyGate) -> Vec<String> {
+fn notes(intent: &Intent, gate: PolicyGate, when: When) -> Vec<String> {
     let mut notes = Vec::new();
+    if when.deleted {
+        notes.push("what the deletion of the MailDomain does".to_owned());
+        if !intent.conduct.publishes() {
+            notes.push("deleted while nothing is written, it leaves its records".to_owned());
+        }
+        return notes;
+    }
     match intent.conduct.mode {
         Mode::Manual => notes.push("mode Manual: nothing is written; add what is marked + yourself".to_owned()),
         Mode::Observe => notes.push("mode Observe: nothing is written, no key is made".to_owned()),

@@ -335,3 +335,48 @@ async fn generate(ctx: &Context, algorithm: KeyAlgorithm, bits: usize) -> Result
         Err(_) => Err(Error::MakeKey(crate::key::KeyError::Generate)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_we_did_not_make_is_no_key_of_ours_although_none_is_known_yet() {
+        let pair = PrivateKey::generate(KeyAlgorithm::Ed25519, 0, &mut rand::rng()).unwrap();
+        let slot = Slot {
+            id: "mta/ed".into(),
+            sender: "mta".into(),
+            name: "ed".into(),
+            selector: Selector::parse("md-1").unwrap(),
+            origin: Origin::Own {
+                secret: "corp-md-1".into(),
+                algorithm: KeyAlgorithm::Ed25519,
+                bits: 0,
+            },
+        };
+        let stored = |labels: &[(&str, &str)], selector: &str| Secret {
+            metadata: ObjectMeta {
+                labels: Some(
+                    labels
+                        .iter()
+                        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                        .collect(),
+                ),
+                annotations: Some([(SELECTOR.to_owned(), selector.to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            data: Some(
+                [(
+                    PRIVATE_KEY.to_owned(),
+                    k8s_openapi::ByteString(pair.pem().as_bytes().to_vec()),
+                )]
+                .into(),
+            ),
+            ..Secret::default()
+        };
+        let found = |secret: &Secret| own(secret, &slot, &KeyLife::default());
+        assert!(matches!(found(&stored(&[MANAGED_BY], "md-1")), Found::Pair(_)));
+        assert!(matches!(found(&stored(&[], "md-1")), Found::Lost(_)));
+        assert!(matches!(found(&stored(&[MANAGED_BY], "md-2")), Found::Lost(_)));
+    }
+}

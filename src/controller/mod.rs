@@ -35,6 +35,8 @@ use crate::lead::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
 use crate::name::{Name, Selector};
+use crate::publish::gate::Gates;
+use crate::publish::{PublishError, Publisher, Reach, connect as publish_to};
 use crate::status::Patience;
 
 pub use error::Error;
@@ -104,6 +106,8 @@ pub struct Context {
     memories: Mutex<HashMap<String, Memory>>,
     outputs: Mutex<Outputs>,
     failures: Mutex<HashMap<String, u32>>,
+    gates: Arc<Gates>,
+    surveyed: Mutex<HashMap<String, provider::Surveyed>>,
 }
 
 fn digest(text: &str) -> u64 {
@@ -121,6 +125,17 @@ impl Context {
     /// Every MailDomain that is watched.
     pub fn domains(&self) -> Vec<Arc<MailDomain>> {
         self.domain_stores.iter().flat_map(Store::state).collect()
+    }
+
+    /// The publisher that a provider object describes, through the provider's gate.
+    pub async fn connect(&self, provider: &ClusterDNSProvider) -> Result<Arc<dyn Publisher>, PublishError> {
+        let reach = Reach {
+            client: &self.client,
+            namespace: &self.namespace,
+            looker: &self.looker,
+            gates: &self.gates,
+        };
+        publish_to(provider, &reach).await
     }
 
     /// Every DKIMSigner that is watched.

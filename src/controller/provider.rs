@@ -1,45 +1,58 @@
 //! ClusterDNSProvider: whether it answers, takes the credentials and serves its zones. (client)
+//!
+//! A provider is asked when its object or its credential changed, and at an interval. The operator may not watch Secrets,
+//! so it looks at the one that the object names every quarter of a minute: that costs one GET of the cluster's API, and
+//! the provider is not asked unless something is new.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 
-use super::{Context, Error, clock};
-use crate::api::{ClusterDNSProvider, ClusterDNSProviderStatus, MailDomain, Truth};
+use super::report::jittered;
+use super::{Context, Error, clock, lock};
+use crate::api::{ClusterDNSProvider, ClusterDNSProviderStatus, MailDomain};
 use crate::name::Name;
-use crate::publish::{PublishError, connect};
-use crate::status::condition;
+use crate::publish::{PublishError, Publisher, Survey};
+use crate::status;
 
-/// Probes one provider.
+/// Between two looks at a provider's Secret, and between two questions to one that is not in order: it is to be seen soon
+/// that it comes back.
+const GLANCE: Duration = Duration::from_secs(15);
+
+/// What was asked last, while all was in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    generation: Option<i64>,
+    /// Of object, spec and credential.
+    fingerprint: Option<u64>,
+    next: Timestamp,
+}
+
+/// Asks one provider, when that is due.
 pub async fn reconcile(object: Arc<ClusterDNSProvider>, ctx: Arc<Context>) -> Result<Action, Error> {
-    // A provider that is down is looked at more often, so that it is seen when it comes back.
-    let soon = ctx.config.recheck_interval.min(Duration::from_secs(15));
+    let soon = jittered(ctx.config.recheck_interval.min(GLANCE));
     if !ctx.uses(&object) {
         return Ok(Action::requeue(soon));
     }
     let began = std::time::Instant::now();
-    let probed = probe(&ctx, &object).await;
-    let (truth, reason, message) = match &probed {
-        Ok(()) => (
-            Truth::True,
-            "AsDeclared",
-            "the provider answers, takes the credentials and serves every zone of spec".to_owned(),
-        ),
-        Err(error @ PublishError::Unreachable) => (Truth::Unknown, error.reason(), error.to_string()),
-        Err(error) => (Truth::False, error.reason(), error.to_string()),
-    };
-    say(&ctx, &object, truth, reason, &message).await?;
+    let connected = ctx.connect(&object).await;
+    if connected.is_ok() && !ctx.survey_is_due(&object) {
+        return Ok(Action::requeue(soon));
+    }
+    let asked = survey(connected, &object).await;
+    let old = object.status.clone().unwrap_or_default();
+    let new = status::provider::provider(&old, object.metadata.generation, &asked, clock());
+    write(&ctx, &object, &old, &new).await?;
+    ctx.note_survey(&object, asked.is_ok_and(|survey| survey.faults.is_empty()));
     ctx.forget_failures(&failing(&object));
     ctx.metrics
         .reconciled("ClusterDNSProvider", "ok", began.elapsed().as_secs_f64());
-    Ok(Action::requeue(if probed.is_ok() {
-        ctx.config.recheck_interval
-    } else {
-        soon
-    }))
+    Ok(Action::requeue(soon))
 }
 
 impl Context {
@@ -53,41 +66,75 @@ impl Context {
         };
         self.serves_all || self.domains().iter().any(refers)
     }
-}
 
-async fn probe(ctx: &Context, object: &ClusterDNSProvider) -> Result<(), PublishError> {
-    let publisher = connect(object, &ctx.client, &ctx.namespace, &ctx.looker).await?;
-    for zone in object.spec.zones.iter().filter_map(|zone| Name::parse(zone).ok()) {
-        publisher.probe(&zone).await?;
+    /// Whether anything is new since all was in order, or that is too long ago.
+    fn survey_is_due(&self, object: &ClusterDNSProvider) -> bool {
+        let name = object.name_any();
+        let surveyed = lock(&self.surveyed);
+        surveyed.get(&name).is_none_or(|last| {
+            last.generation != object.metadata.generation
+                || last.fingerprint != self.gates.fingerprint(&name)
+                || last.next <= clock()
+        })
     }
-    Ok(())
+
+    fn note_survey(&self, object: &ClusterDNSProvider, in_order: bool) {
+        let name = object.name_any();
+        let mut surveyed = lock(&self.surveyed);
+        if !in_order {
+            surveyed.remove(&name);
+            return;
+        }
+        let now = clock();
+        let last = Surveyed {
+            generation: object.metadata.generation,
+            fingerprint: self.gates.fingerprint(&name),
+            next: now
+                .saturating_add(jittered(self.config.recheck_interval))
+                .unwrap_or(now),
+        };
+        surveyed.insert(name, last);
+    }
 }
 
-async fn say(
+async fn survey(
+    connected: Result<Arc<dyn Publisher>, PublishError>,
+    object: &ClusterDNSProvider,
+) -> Result<Survey, PublishError> {
+    let zones: BTreeSet<Name> = object
+        .spec
+        .zones
+        .iter()
+        .filter_map(|zone| Name::parse(zone).ok())
+        .collect();
+    connected?.survey(&zones).await
+}
+
+async fn write(
     ctx: &Context,
     object: &ClusterDNSProvider,
-    truth: Truth,
-    reason: &str,
-    message: &str,
+    old: &ClusterDNSProviderStatus,
+    new: &ClusterDNSProviderStatus,
 ) -> Result<(), Error> {
-    let old = object.status.clone().unwrap_or_default();
-    let ready = condition(
-        &old.conditions,
-        "Ready",
-        truth,
-        reason,
-        message,
-        object.metadata.generation,
-        clock(),
-    );
-    let status = ClusterDNSProviderStatus {
-        observed_generation: object.metadata.generation,
-        conditions: vec![ready],
-    };
-    if old == status {
+    if old == new {
         return Ok(());
     }
+    let ClusterDNSProviderStatus {
+        observed_generation,
+        conditions,
+        zones,
+        zone_count,
+        missing_zones,
+    } = new;
     let api: Api<ClusterDNSProvider> = Api::all(ctx.client.clone());
+    // A merge patch leaves what it does not name, so all is named, also what is empty.
+    let status = serde_json::json!({
+        "observedGeneration": observed_generation,
+        "conditions": conditions,
+        "zones": zones,
+        "zoneCount": zone_count,
+        "missingZones": missing_zones,
+    });
     let patch = serde_json::json!({"metadata": {"uid": object.uid()}, "status": status});
     match api
         .patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch))

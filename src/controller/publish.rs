@@ -14,7 +14,7 @@ use crate::intent::{Intent, Mode};
 use crate::name::Name;
 use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, owner_key, plan, still_asked};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
-use crate::publish::{Live, ProviderPlan, PublishError, Publisher, connect, seen};
+use crate::publish::{Live, ProviderPlan, PublishError, Publisher, seen};
 use crate::record::{Key, RecordType};
 use crate::tenancy::{Home, Refusal, Tenant, belongs, place};
 
@@ -192,10 +192,7 @@ async fn publishers(ctx: &Context, view: &View) -> Publishers {
     let mut publishers = Publishers::new();
     for provider in &view.providers {
         let name = provider.metadata.name.clone().unwrap_or_default();
-        publishers.insert(
-            name,
-            connect(provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
-        );
+        publishers.insert(name, ctx.connect(provider).await);
     }
     for entry in view.book.written.values() {
         let name = &entry.home.provider;
@@ -203,10 +200,7 @@ async fn publishers(ctx: &Context, view: &View) -> Publishers {
             continue;
         }
         if let Some(provider) = ctx.providers.get(&kube::runtime::reflector::ObjectRef::new(name)) {
-            publishers.insert(
-                name.clone(),
-                connect(&provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
-            );
+            publishers.insert(name.clone(), ctx.connect(&provider).await);
         }
     }
     publishers

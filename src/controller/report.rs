@@ -142,7 +142,7 @@ fn next_look(ctx: &Context, object: &MailDomain) -> Duration {
 }
 
 /// Between nine and eleven tenths.
-fn jittered(interval: Duration) -> Duration {
+pub(super) fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.9..1.1))
 }
 

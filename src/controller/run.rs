@@ -13,12 +13,13 @@ use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Client, ResourceExt};
 use tokio::sync::{OnceCell, Semaphore, watch as channel};
 
-use super::{Context, KeyQueue, domain, provider, signer, watch, withdraw};
+use super::{Context, KeyQueue, clock, domain, provider, signer, watch, withdraw};
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger, TAKE_OVER};
 use crate::config::{Config, ConfigError};
 use crate::lead::Lead;
 use crate::lookup::looker::Looker;
 use crate::metrics::Metrics;
+use crate::publish::gate::Gates;
 
 /// What the outside gives to the controllers.
 pub struct Shell {
@@ -67,8 +68,13 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         .iter()
         .map(|scope| own_changes(scoped(&client, scope.as_deref()), &metrics))
         .collect();
-    let (providers, watch_providers) = mirror::<ClusterDNSProvider>(client.clone(), &metrics);
-    let (claims, watch_claims) = mirror::<MailDomainClaim>(client.clone(), &metrics);
+    let gates = Arc::new(Gates::new(clock, Arc::clone(&metrics)));
+    let of_providers = Arc::clone(&gates);
+    let forget = move |there: &Store<ClusterDNSProvider>| {
+        of_providers.keep(|name| there.get(&ObjectRef::new(name)).is_some());
+    };
+    let (providers, watch_providers) = mirror::<ClusterDNSProvider>(client.clone(), &metrics, forget);
+    let (claims, watch_claims) = mirror::<MailDomainClaim>(client.clone(), &metrics, |_| ());
     let reporter = Reporter {
         controller: "maildomain.dev/operator".to_owned(),
         instance: None,
@@ -86,6 +92,8 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         memories: Mutex::default(),
         outputs: Mutex::default(),
         failures: Mutex::default(),
+        gates,
+        surveyed: Mutex::default(),
         client: client.clone(),
         namespace,
         config,
@@ -147,8 +155,12 @@ where
     Controller::for_stream(watch, reader)
 }
 
-/// A cache of a cluster-scoped kind, and what keeps it fresh.
-fn mirror<K>(client: Client, metrics: &Arc<Metrics>) -> (Store<K>, BoxFuture<'static, ()>)
+/// A cache of a cluster-scoped kind, and what keeps it fresh; `changed` sees it after each event.
+fn mirror<K>(
+    client: Client,
+    metrics: &Arc<Metrics>,
+    changed: impl Fn(&Store<K>) + Send + 'static,
+) -> (Store<K>, BoxFuture<'static, ()>)
 where
     K: kube::Resource<Scope = k8s_openapi::ClusterResourceScope>
         + Clone
@@ -160,8 +172,12 @@ where
     K::DynamicType: Default + Eq + std::hash::Hash + Clone + std::fmt::Debug + Send + Sync,
 {
     let (reader, writer) = reflector::store();
+    let there = reader.clone();
     let keep = reflector::reflector(writer, watch::events(Api::<K>::all(client), metrics))
-        .for_each(|_| std::future::ready(()))
+        .for_each(move |_| {
+            changed(&there);
+            std::future::ready(())
+        })
         .boxed();
     (reader, keep)
 }

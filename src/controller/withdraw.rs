@@ -17,7 +17,7 @@ use crate::intent::Conduct;
 use crate::name::Name;
 use crate::plan::{Plan, Situation, Step, Writer, is_owner, plan};
 use crate::protocol::Purpose;
-use crate::publish::{Live, PublishError, connect};
+use crate::publish::{Live, PublishError};
 use crate::tenancy::Home;
 
 /// Removes what a ledger lists, once it was told to.
@@ -97,10 +97,7 @@ async fn step(
     let mut publishers = BTreeMap::new();
     for home in names.keys() {
         if let Some(provider) = ctx.providers.get(&ObjectRef::new(&home.provider)) {
-            publishers.insert(
-                home.provider.clone(),
-                connect(&provider, &ctx.client, &ctx.namespace, &ctx.looker).await,
-            );
+            publishers.insert(home.provider.clone(), ctx.connect(&provider).await);
         }
     }
     let mut live: BTreeMap<Home, Result<Live, PublishError>> = BTreeMap::new();

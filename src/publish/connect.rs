@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 
 use super::external_dns::ExternalDns;
+use super::gate::traffic::Rate;
+use super::gate::{Gate, Gates};
 use super::power_dns::PowerDns;
 use super::rfc2136::Rfc2136;
 use super::{PublishError, Publisher};
@@ -19,18 +21,43 @@ use crate::name::Name;
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_SERVER_ID: &str = "localhost";
 const DEFAULT_SYNC_TIMEOUT: Duration = Duration::from_mins(5);
+/// A pass over one domain makes some ten to thirty calls.
+const DEFAULT_RATE: u32 = 100;
 
-/// The publisher that a provider object describes, with its credentials from the operator's own `namespace`.
+/// What publishers are made with, whichever they are.
+pub struct Reach<'a> {
+    /// The cluster's API.
+    pub client: &'a kube::Client,
+    /// The operator's own namespace, with the credentials.
+    pub namespace: &'a str,
+    /// Asks DNS.
+    pub looker: &'a Arc<Looker>,
+    /// What is known of the traffic with each provider.
+    pub gates: &'a Gates,
+}
+
+/// The publisher that a provider object describes, with its credentials from the operator's own namespace.
 pub async fn connect(
     provider: &ClusterDNSProvider,
-    client: &kube::Client,
-    namespace: &str,
-    looker: &Arc<Looker>,
+    reach: &Reach<'_>,
 ) -> Result<Arc<dyn Publisher>, PublishError> {
+    let Reach {
+        client,
+        namespace,
+        looker,
+        gates,
+    } = *reach;
     let spec = &provider.spec;
+    let gate = |secret: &str| gate(gates, provider, secret);
     match (&spec.power_dns, &spec.external_dns, &spec.rfc2136) {
-        (Some(settings), None, None) => Ok(Arc::new(power_dns(settings, client, namespace).await?)),
-        (None, None, Some(settings)) => Ok(Arc::new(rfc2136(settings, client, namespace).await?)),
+        (Some(settings), None, None) => {
+            let key = secret(client, namespace, &settings.api_key_secret_ref).await?;
+            Ok(Arc::new(power_dns(settings, &key)?.through(gate(&key))))
+        }
+        (None, None, Some(settings)) => {
+            let key = secret(client, namespace, &settings.tsig.secret_ref).await?;
+            Ok(Arc::new(rfc2136(settings, &key)?.through(gate(&key))))
+        }
         (None, Some(settings), None) => {
             let zones = provider.spec.zones.iter();
             let zones = zones.filter_map(|zone| Name::parse(zone).ok()).collect();
@@ -43,34 +70,40 @@ pub async fn connect(
     }
 }
 
-async fn power_dns(
-    settings: &PowerDNS,
-    client: &kube::Client,
-    namespace: &str,
-) -> Result<PowerDns, PublishError> {
+/// The provider's gate; another object, another spec or another credential makes it another one.
+fn gate(gates: &Gates, provider: &ClusterDNSProvider, secret: &str) -> Gate {
+    let per_second = provider
+        .spec
+        .calls_per_second
+        .and_then(|rate| u32::try_from(rate).ok())
+        .unwrap_or(DEFAULT_RATE);
+    let rate = Rate {
+        per_second,
+        burst: per_second.saturating_mul(2),
+    };
+    let spec = serde_json::to_string(&provider.spec).unwrap_or_default();
+    let uid = provider.uid().unwrap_or_default();
+    gates.of(&provider.name_any(), rate, &[&uid, &spec, secret])
+}
+
+fn power_dns(settings: &PowerDNS, api_key: &str) -> Result<PowerDns, PublishError> {
     let PowerDNS {
         url,
         server_id,
-        api_key_secret_ref,
+        api_key_secret_ref: _,
     } = settings;
-    let api_key = secret(client, namespace, api_key_secret_ref).await?;
     let server_id = server_id.as_deref().unwrap_or(DEFAULT_SERVER_ID);
-    PowerDns::new(url, server_id, &api_key)
+    PowerDns::new(url, server_id, api_key)
 }
 
-async fn rfc2136(
-    settings: &api::Rfc2136,
-    client: &kube::Client,
-    namespace: &str,
-) -> Result<Rfc2136, PublishError> {
+fn rfc2136(settings: &api::Rfc2136, secret: &str) -> Result<Rfc2136, PublishError> {
     let api::Rfc2136 { server, tsig } = settings;
     let Tsig {
         key_name,
         algorithm,
-        secret_ref,
+        secret_ref: _,
     } = tsig;
-    let secret = secret(client, namespace, secret_ref).await?;
-    Rfc2136::new(server, key_name, algorithm.unwrap_or_default(), &secret)
+    Rfc2136::new(server, key_name, algorithm.unwrap_or_default(), secret)
 }
 
 fn external_dns(

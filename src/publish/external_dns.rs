@@ -16,7 +16,10 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, P
 use kube::core::DynamicObject;
 
 use super::diagnosis::{self, Symptoms};
-use super::{Explanation, Live, ProviderPlan, PublishError, Publisher, ask_cluster, confirm, endpoint, seen};
+use super::{
+    Credentials, Explanation, Live, ProviderPlan, PublishError, Publisher, Survey, ask_cluster, confirm,
+    endpoint, seen,
+};
 use crate::api::TxtFormat;
 use crate::lead::Lead;
 use crate::lookup::Answer;
@@ -217,6 +220,20 @@ impl Publisher for ExternalDns {
                 Err(PublishError::Cluster(404)) => Err(PublishError::Endpoint),
                 Err(error) => Err(error),
             }
+        }
+        .boxed()
+    }
+
+    /// Credentials and zones are those of ExternalDNS, which tells neither.
+    fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
+        async move {
+            for zone in zones.iter().take(1) {
+                self.probe(zone).await?;
+            }
+            Ok(Survey {
+                credentials: Credentials::Foreign,
+                ..Survey::default()
+            })
         }
         .boxed()
     }

@@ -1,25 +1,22 @@
-//! The one gate for HTTP to DNS services: bounded, without redirects, and mute.
+//! HTTP to DNS services, through the [`Gate`]: bounded, without redirects, and mute.
 //!
 //! Nothing that a service says leaves this module as text: a reply is the body of a success, or a status. The
 //! credential travels in a header that is marked sensitive and appears in no `Debug` and no error.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name as HostName, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::PublishError;
+use super::gate::Gate;
+use super::gate::address::{http_client, is_link_local};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A zone of some 200 000 records as PowerDNS lists it. More is not read: an answer without end must not fill memory.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// What is waited for after 429 without a usable `Retry-After`, and the most that is believed.
+/// What is waited for after 429 without a usable `Retry-After`, and the most that is believed of any.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 const MAX_WAIT: Duration = Duration::from_mins(5);
 
@@ -29,6 +26,7 @@ pub struct Api {
     base: Url,
     header: HeaderName,
     credential: HeaderValue,
+    gate: Gate,
 }
 
 /// What came back, besides the failures that mean the same for every service.
@@ -55,11 +53,17 @@ impl Api {
             HeaderValue::from_str(credential.trim()).map_err(|_| PublishError::Credentials)?;
         credential.set_sensitive(true);
         Ok(Self {
-            client: shared_client()?,
+            client: http_client()?,
             base,
             header,
             credential,
+            gate: Gate::default(),
         })
+    }
+
+    /// With this gate; without one, nothing counts the calls.
+    pub(super) fn through(self, gate: Gate) -> Self {
+        Self { gate, ..self }
     }
 
     /// Sends one request; `path` is absolute and already percent-encoded, see [`segment`].
@@ -80,12 +84,15 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|_| PublishError::Unreachable)?;
-        let status = response.status();
-        if status.is_success() {
-            return read_bounded(response).await.map(Reply::Success);
-        }
-        classify(status, response.headers()).map(Reply::Status)
+        let call = async {
+            let response = request.send().await.map_err(|_| PublishError::Unreachable)?;
+            let status = response.status();
+            if status.is_success() {
+                return read_bounded(response).await.map(Reply::Success);
+            }
+            classify(status, response.headers()).map(Reply::Status)
+        };
+        self.gate.call(call).await
     }
 }
 
@@ -115,6 +122,10 @@ fn classify(status: StatusCode, headers: &HeaderMap) -> Result<u16, PublishError
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(PublishError::Credentials),
         StatusCode::TOO_MANY_REQUESTS => Err(PublishError::Throttled(wait(headers))),
+        // A server that says when to come back is not down.
+        StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(RETRY_AFTER) => {
+            Err(PublishError::Throttled(wait(headers)))
+        }
         status if status.is_server_error() => Err(PublishError::Unreachable),
         status => Ok(status.as_u16()),
     }
@@ -166,53 +177,6 @@ fn allowed_url(text: &str) -> Result<Url, PublishError> {
     Ok(url)
 }
 
-/// Link-local addresses, and the one unique-local address with the same use. Clouds serve the credentials of the
-/// machine there (169.254.169.254, fd00:ec2::254): whoever may write a provider's URL must not borrow the
-/// operator's place in the network to talk to them. No DNS service lives there.
-pub(super) fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => {
-            v6.is_unicast_link_local() || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
-        }
-    }
-}
-
-/// The system's resolver, less link-local addresses, so that a name cannot stand for one.
-struct Guarded;
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: HostName) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                .await?
-                .filter(|address| !is_link_local(address.ip()))
-                .collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// One client for the process: connections are kept and shared between providers.
-fn shared_client() -> Result<reqwest::Client, PublishError> {
-    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client.clone());
-    }
-    let client = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TOTAL_TIMEOUT)
-        // A redirect would carry the credential to a host that nobody named.
-        .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(Guarded)
-        .user_agent(concat!("maildomain/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|_| {
-            PublishError::Misconfigured("TLS cannot be set up; does the image hold CA certificates?")
-        })?;
-    Ok(CLIENT.get_or_init(|| client).clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +201,10 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(classify(status, &none), meaning, "{status}");
         }
+        assert_eq!(
+            classify(StatusCode::SERVICE_UNAVAILABLE, &headers("7")),
+            Err(PublishError::Throttled(Duration::from_secs(7)))
+        );
     }
 
     #[test]

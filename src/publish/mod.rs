@@ -7,21 +7,25 @@ mod connect;
 pub mod diagnosis;
 pub mod endpoint;
 pub mod external_dns;
+pub mod gate;
 pub mod http;
 pub mod memory;
 pub mod power_dns;
 pub mod rfc2136;
 pub mod seen;
+mod survey;
 mod transaction;
 
 use connect::ask_cluster;
-pub use connect::connect;
+pub use connect::{Reach, connect};
+pub use survey::{Credentials, Survey};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, ready};
+use jiff::Timestamp;
 
 use crate::lead::Lead;
 use crate::lookup::Failure;
@@ -117,6 +121,19 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// Whether the API answers, takes the credentials and serves this zone.
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>>;
 
+    /// What it tells of itself: whether it takes the credentials, and which zones it serves, those of the provider
+    /// object's `zones` at least. `Err`: nothing can be said.
+    fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
+        async move {
+            let mut survey = Survey::default();
+            for zone in zones {
+                survey.add(zone, self.probe(zone).await)?;
+            }
+            Ok(survey)
+        }
+        .boxed()
+    }
+
     /// How long after `apply` the records may be missing from DNS before that is worth a word.
     fn patience(&self) -> Duration;
 
@@ -158,6 +175,12 @@ pub enum PublishError {
     /// No connection, no answer in time, or 5xx.
     #[error("the provider does not answer")]
     Unreachable,
+    /// It failed too often and is left alone until then, after this many failures in a row.
+    #[error(
+        "the provider does not answer; after {1} failures in a row it is not asked until about {clock}",
+        clock = .0.strftime("%H:%M:%S UTC")
+    )]
+    Resting(Timestamp, u32),
     /// 401 or 403.
     #[error("the provider refuses the credentials; check the Secret that the provider object names")]
     Credentials,
@@ -213,7 +236,7 @@ impl PublishError {
     /// One word for conditions and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Unreachable => "ProviderUnreachable",
+            Self::Unreachable | Self::Resting(..) => "ProviderUnreachable",
             Self::Credentials => "CredentialsRefused",
             Self::SecretMissing(..) => "CredentialsMissing",
             Self::ZoneMissing(_) => "ZoneMissing",

@@ -20,9 +20,10 @@ use reqwest::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::gate::Gate;
 use super::http::{self, Api, Reply, segment};
 use super::transaction::{carried_out, describe, fence, same, transactions};
-use super::{Change, Live, ProviderPlan, PublishError, Publisher, confirm};
+use super::{Change, Live, ProviderPlan, PublishError, Publisher, Survey, confirm};
 use crate::lead::Lead;
 use crate::name::Name;
 use crate::record::{self, Key, RecordType, Value};
@@ -50,6 +51,15 @@ impl PowerDns {
         })
     }
 
+    /// The same, with every request through this gate.
+    #[must_use]
+    pub fn through(self, gate: Gate) -> Self {
+        Self {
+            api: self.api.through(gate),
+            ..self
+        }
+    }
+
     fn server_path(&self) -> String {
         format!("/api/v1/servers/{}", segment(&self.server_id))
     }
@@ -68,6 +78,17 @@ impl PowerDns {
         }
     }
 
+    /// All of a zone. One without SOA does not exist, so an answer without it is not the zone: what a REPLACE keeps of
+    /// others must not be taken from it.
+    async fn get_whole(&self, zone: &Name) -> Result<Zone, PublishError> {
+        let answer = self.get_zone(zone, "").await?;
+        if answer.begins_at(zone) {
+            Ok(answer)
+        } else {
+            Err(PublishError::Unreadable)
+        }
+    }
+
     async fn get_name(&self, zone: &Name, name: &Name) -> Result<Zone, PublishError> {
         let query = format!("?rrsets=true&rrset_name={}", segment(&name.with_dot()));
         self.get_zone(zone, &query).await
@@ -77,7 +98,7 @@ impl PowerDns {
         let mut rest = names.iter();
         let first = match rest.next() {
             Some(first) if names.len() < WHOLE_ZONE_FROM => first,
-            Some(_) => return Ok(self.get_zone(zone, "").await?.at(names).live),
+            Some(_) => return Ok(self.get_whole(zone).await?.at(names).live),
             None => {
                 return self
                     .get_zone(zone, "?rrsets=false")
@@ -103,6 +124,24 @@ impl PowerDns {
         Ok(live)
     }
 
+    /// The names of all zones. `dnssec=false` spares the server a look at the keys of each (4.3 and later).
+    async fn list_zones(&self) -> Result<BTreeSet<Name>, PublishError> {
+        let path = format!("{}/zones?dnssec=false", self.server_path());
+        let body = match self.api.send(Method::GET, &path, None).await? {
+            Reply::Success(body) => body,
+            Reply::Status(404) => return Err(PublishError::ServerUnknown(self.server_id.clone())),
+            Reply::Status(status) => {
+                return Err(PublishError::Refused("the list of zones".to_owned(), status));
+            }
+        };
+        let zones: Vec<ListedZone> = http::parse(&body)?;
+        // A zone whose name is no `Name`, the root for one, is none that is published in.
+        Ok(zones
+            .iter()
+            .filter_map(|zone| Name::parse(&zone.name).ok())
+            .collect())
+    }
+
     /// One PATCH, between two reads.
     async fn transact(
         &self,
@@ -114,7 +153,7 @@ impl PowerDns {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
         let guarded = fence.map(|fence| fence.key.name.clone()).into_iter();
         let read = names.iter().cloned().chain(guarded).collect();
-        let found = self.get_zone(zone, "").await?.at(&read);
+        let found = self.get_whole(zone).await?.at(&read);
         if let Some(fence) = fence.filter(|fence| !carried_out(fence, &found.live)) {
             return Err(PublishError::Raced(fence.key.clone()));
         }
@@ -186,9 +225,19 @@ impl Publisher for PowerDns {
         self.check(zone).boxed()
     }
 
+    fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
+        async move { Ok(Survey::listed(self.list_zones().await?, zones)) }.boxed()
+    }
+
     fn patience(&self) -> Duration {
         PATIENCE
     }
+}
+
+/// A zone in the list of all.
+#[derive(Debug, Deserialize)]
+struct ListedZone {
+    name: String,
 }
 
 /// A zone as the API lists it. Comments are not read: a REPLACE that says nothing of them keeps them.
@@ -226,6 +275,13 @@ struct Snapshot {
 }
 
 impl Zone {
+    /// Whether the SOA record of this zone is listed (RFC 1034 section 4.2.1: each zone has one, at its top).
+    fn begins_at(&self, zone: &Name) -> bool {
+        let is_top =
+            |rrset: &Rrset| rrset.record_type == "SOA" && Name::parse(&rrset.name).as_ref() == Ok(zone);
+        self.rrsets.iter().any(is_top)
+    }
+
     fn speaks_only_of(&self, name: &Name) -> bool {
         self.rrsets
             .iter()

@@ -294,7 +294,8 @@ fn held(
     patience: &mut Patience,
     stale: StaleAfter,
 ) -> Verdict {
-    if verdict.truth != Truth::Unknown {
+    // That no key is made is known; it was not missed by a look that failed.
+    if verdict.truth != Truth::Unknown || verdict.reason == "KeyNotMade" {
         patience.since.remove(kind);
         return verdict;
     }

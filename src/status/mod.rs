@@ -3,6 +3,7 @@
 //! Text here is ours: no upstream body, no request id, no time that changes on its own.
 
 mod conditions;
+pub mod provider;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};

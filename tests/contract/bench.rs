@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::hand::Hand;
 use crate::process::{Scratch, Server};
+use crate::relay::Relay;
 
 /// The zones that every server has, and what is a zone of its own below the first.
 pub const ZONES: [&str; 4] = [
@@ -36,6 +37,12 @@ pub struct Bench {
     pub revoked: Vec<Box<dyn Publisher>>,
     /// The same with credentials that may only read, where the server knows such.
     pub reader: Option<Box<dyn Publisher>>,
+    /// The publisher under test, with a gate of its own.
+    pub gated: Option<Box<dyn Publisher>>,
+    /// What the server says when it is asked too much, and what is told of that.
+    pub overload: Vec<(u16, PublishError)>,
+    /// Between the publishers and the server.
+    pub relay: Option<Relay>,
     /// Somebody else.
     pub hand: Box<dyn Hand>,
     runtime: Runtime,
@@ -51,6 +58,9 @@ impl Bench {
             publisher,
             revoked: Vec::new(),
             reader: None,
+            gated: None,
+            overload: Vec::new(),
+            relay: None,
             hand,
             runtime: Builder::new_current_thread().enable_all().build().unwrap(),
             ledger: RefCell::default(),
@@ -65,6 +75,10 @@ impl Bench {
             scratch: Some(scratch),
             ..self
         }
+    }
+
+    pub fn relay(&self) -> &Relay {
+        self.relay.as_ref().unwrap()
     }
 
     pub fn stop_server(&self) {

@@ -13,13 +13,31 @@ use crate::process::run;
 /// An RRset as the outside sees it: its TTL, and each record's data in presentation format.
 pub type Seen = (u32, BTreeSet<String>);
 
+/// A record as the outside sees it: owner without the dot at its end, type, data in presentation format.
+pub type Record = (String, String, String);
+
+/// What a server keeps in a zone by itself.
+const KEPT: [&str; 8] = [
+    "SOA",
+    "DNSKEY",
+    "RRSIG",
+    "NSEC",
+    "NSEC3",
+    "NSEC3PARAM",
+    "CDS",
+    "CDNSKEY",
+];
+
 /// A foreign writer and a witness.
-pub trait Hand: Debug {
+pub trait Hand: Debug + Sync {
     /// Carries out lines of `nsupdate`, `add OWNER TTL TYPE DATA` and `delete OWNER TYPE [DATA]`, in one transaction.
     fn write(&self, zone: &str, lines: &[String]);
 
     /// What stands there; `None`: nothing.
     fn see(&self, owner: &str, record_type: &str) -> Option<Seen>;
+
+    /// Everything that stands in a zone, as owner, type and data, without what the server itself keeps there.
+    fn zone(&self, zone: &str) -> BTreeSet<Record>;
 
     /// Adds one record.
     fn add(&self, zone: &str, owner: &str, ttl: u32, record_type: &str, data: &str) {
@@ -80,25 +98,67 @@ impl Hand for Tools {
             "",
         );
         let mut seen: Option<Seen> = None;
-        for line in said.lines().filter(|line| !line.starts_with(';')) {
-            let mut rest = line;
-            let fields: Vec<&str> = std::iter::from_fn(|| {
-                let (field, tail) = rest.split_once([' ', '\t'])?;
-                rest = tail.trim_start();
-                Some(field)
-            })
-            .take(4)
-            .collect();
-            let [name, ttl, "IN", kind] = fields.as_slice() else {
-                panic!("dig said {line:?}");
-            };
-            if *kind == record_type && name.trim_end_matches('.').eq_ignore_ascii_case(owner) {
-                let seen = seen.get_or_insert_with(|| (ttl.parse().unwrap(), BTreeSet::new()));
-                seen.1.insert(rest.to_owned());
+        for (name, ttl, kind, data) in lines(&said) {
+            if kind == record_type && name.eq_ignore_ascii_case(owner) {
+                let seen = seen.get_or_insert_with(|| (ttl, BTreeSet::new()));
+                seen.1.insert(data);
             }
         }
         seen
     }
+
+    fn zone(&self, zone: &str) -> BTreeSet<Record> {
+        let port = self.port.to_string();
+        let command = [
+            "dig",
+            "@127.0.0.1",
+            "-p",
+            &port,
+            "+noall",
+            "+answer",
+            "+onesoa",
+            "axfr",
+            zone,
+        ];
+        let said = run(PACKAGE, &command, "");
+        let all = lines(&said);
+        assert!(
+            all.iter().any(|line| line.2 == "SOA"),
+            "no zone transfer:\n{said}"
+        );
+        all.into_iter()
+            .filter(|(_, _, kind, _)| !KEPT.contains(&kind.as_str()))
+            .map(|(name, _, kind, data)| (name, kind, data))
+            .collect()
+    }
+}
+
+/// The records of what `dig` said: owner without the dot at its end, TTL, type, data.
+fn lines(said: &str) -> Vec<(String, u32, String, String)> {
+    let records = said
+        .lines()
+        .filter(|line| !line.starts_with(';') && !line.is_empty());
+    let fields = records.map(|line| {
+        let mut rest = line;
+        let fields: Vec<&str> = std::iter::from_fn(|| {
+            let (field, tail) = rest.split_once([' ', '\t'])?;
+            rest = tail.trim_start();
+            Some(field)
+        })
+        .take(4)
+        .collect();
+        let [name, ttl, "IN", kind] = fields.as_slice() else {
+            panic!("dig said {line:?}");
+        };
+        let name = name.strip_suffix('.').unwrap_or(name);
+        (
+            name.to_owned(),
+            ttl.parse().unwrap(),
+            (*kind).to_owned(),
+            rest.to_owned(),
+        )
+    });
+    fields.collect()
 }
 
 /// Direct access to the service in memory.
@@ -132,6 +192,10 @@ impl Hand for Direct {
             }
             self.0.put(key, if add { ttl } else { before.ttl }, values);
         }
+    }
+
+    fn zone(&self, _zone: &str) -> BTreeSet<Record> {
+        panic!("nobody asks a service in memory for a zone transfer");
     }
 
     fn see(&self, owner: &str, record_type: &str) -> Option<Seen> {

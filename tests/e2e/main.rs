@@ -9,12 +9,16 @@
 mod chart;
 mod crashes;
 mod deletion;
+#[path = "../support/dice.rs"]
+mod dice;
 mod dns_update;
+mod empty_world;
 mod external_dns;
 mod foreign;
 mod garbage;
 mod golden;
 mod harness;
+mod journey;
 mod judges;
 mod leaders;
 mod lifecycle;

@@ -17,6 +17,33 @@ fn says(site: &Site, kind: &str, expected: &str, word: &str) {
     assert!(message.contains(word), "{kind} does not say {word}: {message}");
 }
 
+/// Waits for a line of `kubectl get clusterdnsprovider`: Ready, its reason, the reason about credentials, visible zones.
+#[track_caller]
+fn shows(site: &Site, expected: [&str; 3]) {
+    let ask = || kubectl(&["get", "clusterdnsprovider", &site.provider, "--no-headers"]);
+    eventually(&format!("the provider's line has {expected:?}"), ask, |line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.windows(3).any(|seen| seen == expected)
+    });
+}
+
+/// What the provider object says of its zones.
+fn zones(site: &Site) -> (i64, Vec<String>, Vec<String>) {
+    let text = kubectl(&["get", "clusterdnsprovider", &site.provider, "-o", "json"]);
+    let object: serde_json::Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+    let status = &object["status"];
+    let list = |field: &str| -> Vec<String> {
+        let list = status[field].as_array().into_iter().flatten();
+        list.map(|zone| zone.as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    (
+        status["zoneCount"].as_i64().unwrap_or(-1),
+        list("zones"),
+        list("missingZones"),
+    )
+}
+
 /// Ready, and the records are where receivers look for them.
 #[track_caller]
 fn becomes_ready(site: &Site) {
@@ -64,6 +91,9 @@ fn a_provider_that_is_down_at_start_loses_nothing() {
     );
     let keys = site.key_secrets();
     assert!(site.zone_at_provider().is_empty());
+    // It is left alone after a few failures, and says so; the wait is short at the beginning of an outage.
+    site.wait_for_provider("Unknown/ProviderUnreachable", "it is not asked until about");
+    shows(&site, ["Unknown", "ProviderUnreachable", "Unreachable"]);
     gate.set(Door::Open);
     becomes_ready(&site);
     assert_eq!(
@@ -136,9 +166,42 @@ fn a_wrong_api_key_is_named_and_a_corrected_one_is_used_without_a_restart() {
     );
     says(&site, "Stalled", "True/CredentialsRefused", "check the Secret");
     site.wait_for_provider("False/CredentialsRefused", "check the Secret");
+    shows(&site, ["False", "CredentialsRefused", "Rejected"]);
     assert!(site.zone_at_provider().is_empty());
     site.set_api_key(&var("PDNS_API_KEY"));
     becomes_ready(&site);
+    shows(&site, ["True", "AsDeclared", "Accepted"]);
+}
+
+#[test]
+fn a_key_that_is_rotated_while_nothing_is_due_is_noticed() {
+    let options = SiteOptions {
+        recheck: "10m",
+        more_zones: vec!["not-there.example".to_owned()],
+        ..SiteOptions::default()
+    };
+    let site = Site::with("rotated-key", options);
+    let _operator = site.operator();
+    apply(&site.usual());
+    shows(&site, ["False", "ZoneMissing", "Accepted"]);
+    let (count, seen, missing) = zones(&site);
+    assert!(
+        count >= 1 && seen.len() <= 50 && seen.is_sorted(),
+        "{count} {seen:?}"
+    );
+    assert!(count > 50 || seen.contains(&site.zone), "{seen:?}");
+    assert_eq!(missing, ["not-there.example"]);
+    site.apply_provider(&SiteOptions::default());
+    shows(&site, ["True", "AsDeclared", "Accepted"]);
+    assert_eq!(zones(&site).2, [""; 0]);
+
+    site.set_api_key("not-the-key");
+    shows(&site, ["False", "CredentialsRefused", "Rejected"]);
+    assert_eq!(zones(&site), (-1, Vec::new(), Vec::new()));
+    kubectl(&["-n", &site.system, "delete", "secret", "pdns"]);
+    shows(&site, ["False", "CredentialsMissing", "SecretMissing"]);
+    site.set_api_key(&var("PDNS_API_KEY"));
+    shows(&site, ["True", "AsDeclared", "Accepted"]);
 }
 
 #[test]

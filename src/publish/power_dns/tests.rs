@@ -193,3 +193,14 @@ fn a_message_names_three_rrsets_at_most() {
     let all: Vec<&Change> = changes.iter().collect();
     assert_eq!(describe(&all), "a.example A, b.example A, c.example A, 1 more");
 }
+
+#[test]
+fn a_zone_without_its_soa_is_not_the_zone() {
+    let listed = |rrsets: Json| serde_json::from_value::<Zone>(json!({ "rrsets": rrsets })).unwrap();
+    let soa = |owner: &str| json!({"name": owner, "type": "SOA", "ttl": 60, "records": []});
+    let text = json!({"name": "corp.example.", "type": "TXT", "ttl": 60, "records": []});
+    assert!(listed(json!([text, soa("corp.example.")])).begins_at(&name("corp.example")));
+    for other in [json!([]), json!([text]), json!([soa("other.example."), text])] {
+        assert!(!listed(other.clone()).begins_at(&name("corp.example")), "{other}");
+    }
+}

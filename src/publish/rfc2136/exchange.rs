@@ -21,10 +21,9 @@ use crate::api::TsigAlgorithm;
 use crate::lookup::wire::wire_name;
 use crate::name::Name;
 use crate::publish::PublishError;
-use crate::publish::http::is_link_local;
+use crate::publish::gate::Gate;
+use crate::publish::gate::address::{connect, is_link_local};
 
-/// How long connecting to one address may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the server may be silent.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long a whole exchange may take, however many questions it has.
@@ -38,6 +37,7 @@ const FUDGE: u16 = 300;
 pub(super) struct Server {
     address: String,
     signer: TSigner,
+    gate: Gate,
 }
 
 impl fmt::Debug for Server {
@@ -71,7 +71,13 @@ impl Server {
             signer: signer.ok_or(PublishError::Misconfigured(
                 "spec.rfc2136.tsig.keyName is not a name",
             ))?,
+            gate: Gate::default(),
         })
+    }
+
+    /// With this gate; without one, nothing counts the exchanges.
+    pub(super) fn through(self, gate: Gate) -> Self {
+        Self { gate, ..self }
     }
 
     /// Sends one message without a signature. The answer is nobody's word: only the choice between two errors may hang
@@ -80,12 +86,13 @@ impl Server {
         let ask = async {
             message.metadata.id = rand::random();
             let octets = framed(&message)?;
-            let mut stream = self.connect().await.ok()?;
+            let mut stream = connect(&self.address).await.ok()?;
             silent(stream.write_all(&octets)).await?;
             let answer = Message::from_vec(&receive(&mut stream).await?).ok()?;
             Some(answer.metadata.response_code)
         };
-        ask.await.ok_or(PublishError::Unreachable)
+        let ask = async { ask.await.ok_or(PublishError::Unreachable) };
+        self.gate.call(ask).await
     }
 
     /// Sends one message and waits for its answer.
@@ -96,9 +103,16 @@ impl Server {
 
     /// Sends the messages and waits for all answers, which come back in the order of the messages.
     pub(super) async fn ask(&self, messages: Vec<Message>) -> Result<Vec<Message>, PublishError> {
-        timeout(TOTAL_TIMEOUT, self.ask_all(messages))
-            .await
-            .unwrap_or(Err(PublishError::Unreachable))
+        let exchange = async {
+            timeout(TOTAL_TIMEOUT, self.ask_all(messages))
+                .await
+                .unwrap_or(Err(PublishError::Unreachable))
+        };
+        let failed = |answers: &Vec<Message>| {
+            let mut codes = answers.iter().map(|answer| answer.metadata.response_code);
+            codes.any(|code| code == ResponseCode::ServFail)
+        };
+        self.gate.judged(exchange, failed).await
     }
 
     async fn ask_all(&self, messages: Vec<Message>) -> Result<Vec<Message>, PublishError> {
@@ -125,7 +139,7 @@ impl Server {
         open: &[(usize, &Message)],
         answers: &mut BTreeMap<usize, Message>,
     ) -> Result<(), PublishError> {
-        let mut stream = self.connect().await?;
+        let mut stream = connect(&self.address).await?;
         let mut waiting: BTreeMap<u16, (usize, TSigVerifier)> = BTreeMap::new();
         let mut id: u16 = rand::random();
         let mut rest = open.iter();
@@ -152,20 +166,6 @@ impl Server {
                 answers.insert(place, verified(&octets, &mut verifier)?);
             }
         }
-    }
-
-    async fn connect(&self) -> Result<TcpStream, PublishError> {
-        let found = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host(&self.address)).await;
-        let Ok(Ok(found)) = found else {
-            return Err(PublishError::Unreachable);
-        };
-        // A name may not stand for the metadata service of a cloud, see `http`.
-        for address in found.filter(|address| !is_link_local(address.ip())) {
-            if let Ok(Ok(stream)) = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                return Ok(stream);
-            }
-        }
-        Err(PublishError::Unreachable)
     }
 
     /// The message as it goes out, with its length before it (RFC 1035 section 4.2.2).

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use self::exchange::Server;
 use self::update::Update;
+use super::gate::Gate;
 use super::transaction::{carried_out, describe, fence, transactions};
 use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
 use crate::api::TsigAlgorithm;
@@ -56,6 +57,14 @@ impl Rfc2136 {
         Ok(Self {
             server: Server::new(server, key_name, algorithm, secret)?,
         })
+    }
+
+    /// The same, with every exchange through this gate.
+    #[must_use]
+    pub fn through(self, gate: Gate) -> Self {
+        Self {
+            server: self.server.through(gate),
+        }
     }
 
     async fn transact(

@@ -1,6 +1,7 @@
 //! The table. A list is what a kind of publisher must do; each line of it is a function of these modules.
 
 pub mod aliases;
+pub mod faults;
 pub mod races;
 pub mod records;
 pub mod refusals;
@@ -62,7 +63,22 @@ macro_rules! credentials {
     ($publisher:ident) => {
         crate::cases::tests! { $publisher:
             refusals::revoked_credentials_are_told,
+            faults::a_survey_tells_refused_credentials,
+            faults::a_survey_tells_the_zones_and_the_credentials,
             refusals::a_server_that_is_gone_is_unreachable,
+        }
+    };
+}
+
+/// What networks and busy servers do to messages.
+macro_rules! bad_networks {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            faults::overload_is_told_and_never_taken_for_absence,
+            faults::a_change_whose_answer_is_lost_is_found_again,
+            faults::an_answer_after_the_timeout_is_nobodys,
+            faults::answers_that_come_twice_count_once,
+            faults::after_failures_in_a_row_the_server_rests_and_recovers,
         }
     };
 }
@@ -85,4 +101,6 @@ macro_rules! compare_and_swap {
     };
 }
 
-pub(crate) use {compare_and_swap, credentials, every_publisher, rights, tests, zones_of_servers};
+pub(crate) use {
+    bad_networks, compare_and_swap, credentials, every_publisher, rights, tests, zones_of_servers,
+};

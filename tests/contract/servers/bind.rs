@@ -26,7 +26,7 @@ fn start(signing: &str) -> (Bench, u16) {
             listen-on-v6 {{ none; }};
             pid-file none; lock-file none; session-keyfile none;
             recursion no; notify no; dnssec-validation no;
-            allow-transfer {{ none; }};
+            allow-transfer {{ 127.0.0.1; }};
         }};
         controls {{ }};
         key operator {{ algorithm hmac-sha256; secret \"{OPERATOR}\"; }};

@@ -57,6 +57,9 @@ acl:
   - id: foreign
     key: foreign
     action: [query, update]
+  - id: witness
+    address: 127.0.0.1
+    action: transfer
 zone:\n"
     );
     for zone in ZONES {
@@ -64,7 +67,7 @@ zone:\n"
         text.push_str(&format!(
             "  - domain: {zone}
     file: \"DIR/{zone}.zone\"
-    acl: [operator-reads, operator-writes, foreign]
+    acl: [operator-reads, operator-writes, foreign, witness]
     zonefile-sync: -1
     zonefile-load: whole
     journal-content: changes

@@ -8,13 +8,16 @@ mod power_dns;
 use std::sync::Arc;
 
 use maildomain::api::TsigAlgorithm;
-use maildomain::publish::Publisher;
+use maildomain::publish::gate::traffic::Rate;
+use maildomain::publish::gate::{Gate, Gates};
 use maildomain::publish::memory::Memory;
 use maildomain::publish::rfc2136::Rfc2136;
+use maildomain::publish::{PublishError, Publisher};
 
 use crate::bench::{Bench, ZONES, name};
 use crate::hand::{Direct, Hand as _, Tools};
 use crate::process::{Scratch, Server, eventually};
+use crate::relay::{Relay, Speech};
 
 /// Secrets in base64: of the operator, of somebody else, of somebody who may only read, and of nobody.
 pub const OPERATOR: &str = "b3BlcmF0b3Itb3BlcmF0b3Itb3BlcmF0b3Itb3BlcmF0b3I=";
@@ -25,7 +28,7 @@ pub const REVOKED: &str = "cmV2b2tlZC1yZXZva2VkLXJldm9rZWQtcmV2b2tlZC1yZXY=";
 
 pub use self::bind::{bind, bind_signed};
 pub use self::knot::{knot, knot_signed};
-pub use self::power_dns::{pdns, pdns_api};
+pub use self::power_dns::{API_KEY, pdns, pdns_api, pdns_api_watched};
 
 /// What a zone holds at the beginning. Of the zones below `corp.test` one is served by another server, one by the same.
 fn zone_text(zone: &str) -> String {
@@ -48,9 +51,18 @@ fn zone_text(zone: &str) -> String {
 }
 
 /// The publisher under test over DNS UPDATE.
-fn update(port: u16, key: &str, secret: &str) -> Box<dyn Publisher> {
+fn update(port: u16, key: &str, secret: &str) -> Rfc2136 {
     let address = format!("127.0.0.1:{port}");
-    Box::new(Rfc2136::new(&address, key, TsigAlgorithm::HmacSha256, secret).unwrap())
+    Rfc2136::new(&address, key, TsigAlgorithm::HmacSha256, secret).unwrap()
+}
+
+/// A gate that nobody else uses.
+fn gate() -> Gate {
+    let rate = Rate {
+        per_second: 1000,
+        burst: 1000,
+    };
+    Gates::new(maildomain::controller::clock, Arc::default()).of("corp", rate, &[])
 }
 
 fn tools(port: u16) -> Tools {
@@ -63,12 +75,21 @@ fn tools(port: u16) -> Tools {
 /// The bench of a server that takes DNS UPDATE.
 fn update_bench(scratch: Scratch, mut server: Server, port: u16) -> Bench {
     await_zones(&mut server, port);
-    let mut bench = Bench::new(update(port, "operator", OPERATOR), Box::new(tools(port)));
+    let relay = Relay::new(port, Speech::Dns);
+    let through = |key: &str, secret: &str| update(relay.port, key, secret);
+    let mut bench = Bench::new(Box::new(through("operator", OPERATOR)), Box::new(tools(port)));
     bench.revoked = vec![
-        update(port, "operator", REVOKED),
-        update(port, "nobody", OPERATOR),
+        Box::new(through("operator", REVOKED)),
+        Box::new(through("nobody", OPERATOR)),
     ];
-    bench.reader = Some(update(port, "reader", READER));
+    bench.reader = Some(Box::new(through("reader", READER)));
+    bench.gated = Some(Box::new(through("operator", OPERATOR).through(gate())));
+    // SERVFAIL, and REFUSED, which servers with a rate limit say. That looks like a zone that is not served.
+    bench.overload = vec![
+        (2, PublishError::Unreachable),
+        (5, PublishError::ZoneMissing(name("corp.test"))),
+    ];
+    bench.relay = Some(relay);
     bench.with_server(server, scratch)
 }
 

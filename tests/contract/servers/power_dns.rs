@@ -1,14 +1,18 @@
 //! PowerDNS, through DNS UPDATE and through its HTTP API.
 
-use maildomain::publish::Publisher;
+use std::time::Duration;
+
+use maildomain::publish::PublishError;
 use maildomain::publish::power_dns::PowerDns;
 
-use super::{FOREIGN, OPERATOR, await_zones, tools, update_bench, zone_text};
+use super::{FOREIGN, OPERATOR, await_zones, gate, tools, update_bench, zone_text};
 use crate::bench::{Bench, ZONES};
 use crate::process::{Scratch, Server, free_port, run};
+use crate::provider_proxy::ProviderProxy;
+use crate::relay::{Relay, Speech};
 
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
-const API_KEY: &str = "contract";
+pub const API_KEY: &str = "contract";
 
 /// Through DNS UPDATE. A key may change all of a zone or nothing: there are no finer rights.
 pub fn pdns() -> Bench {
@@ -22,12 +26,27 @@ pub fn pdns() -> Bench {
 pub fn pdns_api() -> Bench {
     let (scratch, mut server, port, api_port) = start();
     await_zones(&mut server, port);
-    let api = |key: &str| -> Box<dyn Publisher> {
-        Box::new(PowerDns::new(&format!("http://127.0.0.1:{api_port}"), "localhost", key).unwrap())
-    };
-    let mut bench = Bench::new(api(API_KEY), Box::new(tools(port)));
-    bench.revoked = vec![api("revoked")];
+    let relay = Relay::new(api_port, Speech::Http);
+    let url = format!("http://127.0.0.1:{}", relay.port);
+    let api = |key: &str| PowerDns::new(&url, "localhost", key).unwrap();
+    let mut bench = Bench::new(Box::new(api(API_KEY)), Box::new(tools(port)));
+    bench.revoked = vec![Box::new(api("revoked"))];
+    bench.gated = Some(Box::new(api(API_KEY).through(gate())));
+    let wait = PublishError::Throttled(Duration::from_secs(7));
+    bench.overload = vec![(429, wait.clone()), (503, wait), (500, PublishError::Unreachable)];
+    bench.relay = Some(relay);
     bench.with_server(server, scratch)
+}
+
+/// Through the HTTP API, with a proxy that sees every call; and where the API itself is.
+pub fn pdns_api_watched() -> (Bench, ProviderProxy, String) {
+    let (scratch, mut server, port, api_port) = start();
+    await_zones(&mut server, port);
+    let api = format!("127.0.0.1:{api_port}");
+    let proxy = ProviderProxy::before(&api);
+    let publisher = PowerDns::new(&proxy.url(), "localhost", API_KEY).unwrap();
+    let bench = Bench::new(Box::new(publisher), Box::new(tools(port)));
+    (bench.with_server(server, scratch), proxy, api)
 }
 
 fn start() -> (Scratch, Server, u16, u16) {

@@ -72,28 +72,23 @@ pub fn add_zone(zone: &str) -> [String; 2] {
 /// Changes an RRset at PowerDNS by hand, as a person with the API key would. No values: deletes it.
 #[track_caller]
 pub fn put(zone: &str, name: &str, kind: &str, values: &[&str]) {
-    let records: Vec<_> = values
-        .iter()
-        .map(|v| serde_json::json!({"content": v, "disabled": false}))
-        .collect();
-    let change = if records.is_empty() { "DELETE" } else { "REPLACE" };
-    let body = serde_json::json!({"rrsets": [{
-        "name": format!("{name}."), "type": kind, "ttl": 60, "changetype": change, "records": records,
-    }]});
-    run(
-        "curl",
-        &[
-            "-sS",
-            "--fail-with-body",
-            "-X",
-            "PATCH",
-            "-H",
-            &format!("X-API-Key: {}", var("PDNS_API_KEY")),
-            "-d",
-            &body.to_string(),
-            &api(zone),
-        ],
-    );
+    put_all(zone, [(name, kind, values.to_vec())]);
+}
+
+/// The same with any number of RRsets, in one request.
+#[track_caller]
+pub fn put_all<'a>(zone: &str, rrsets: impl IntoIterator<Item = (&'a str, &'a str, Vec<&'a str>)>) {
+    let rrset = |(name, kind, values): (&str, &str, Vec<&str>)| {
+        let change = if values.is_empty() { "DELETE" } else { "REPLACE" };
+        let record = |value: &str| serde_json::json!({"content": value, "disabled": false});
+        let records: Vec<_> = values.into_iter().map(record).collect();
+        serde_json::json!({"name": format!("{name}."), "type": kind, "ttl": 60, "changetype": change, "records": records})
+    };
+    let rrsets: Vec<_> = rrsets.into_iter().map(rrset).collect();
+    let body = serde_json::json!({"rrsets": rrsets}).to_string();
+    let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
+    let patch = ["-sS", "--fail-with-body", "-X", "PATCH", "-H", &header];
+    run("curl", &[&patch[..], &["-d", &body, &api(zone)]].concat());
 }
 
 /// Lets a TSIG key, which is made by this, change a zone by DNS UPDATE. `secret` is base64.
@@ -124,36 +119,58 @@ pub fn allow_updates(zone: &str, key: &str, secret: &str) {
     }
 }
 
-/// Every record of a zone at PowerDNS but SOA, NS and DNSSEC, as `name TYPE content`, sorted.
+/// Every record of a zone at PowerDNS but SOA, NS, DNSSEC and the owner text, which nobody declares, as `name TYPE content`,
+/// sorted.
 #[track_caller]
 pub fn dump(zone: &str) -> Vec<String> {
-    let text = run(
-        "curl",
-        &[
-            "-sS",
-            "--fail",
-            "-H",
-            &format!("X-API-Key: {}", var("PDNS_API_KEY")),
-            &api(zone),
-        ],
-    );
-    let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");
-    let mut lines = Vec::new();
-    for rrset in zone["rrsets"].as_array().expect("a zone has rrsets") {
-        let kind = rrset["type"].as_str().unwrap_or_default();
-        if matches!(kind, "SOA" | "NS") {
-            continue;
-        }
-        for record in rrset["records"].as_array().into_iter().flatten() {
-            let name = rrset["name"].as_str().unwrap_or_default().trim_end_matches('.');
-            lines.push(format!(
-                "{name} {kind} {}",
-                record["content"].as_str().unwrap_or_default()
-            ));
-        }
-    }
+    let records = dump_with_ttl(zone).into_iter();
+    let mut lines: Vec<String> = records
+        .map(|(name, kind, _, content)| format!("{name} {kind} {content}"))
+        .collect();
     lines.sort();
     lines
+}
+
+/// The same as name, type, TTL and content.
+#[track_caller]
+pub fn dump_with_ttl(zone: &str) -> Vec<(String, String, u32, String)> {
+    let mut records = records(zone);
+    records.retain(|(name, ..)| !name.starts_with(OWNER));
+    records
+}
+
+/// The owner text of a domain at PowerDNS; empty where there is none.
+#[track_caller]
+pub fn owner_text(zone: &str) -> String {
+    let texts = records(zone).into_iter();
+    let texts = texts.filter(|(name, ..)| name.starts_with(OWNER));
+    texts
+        .map(|(.., text)| text.trim_matches('"').to_owned())
+        .collect()
+}
+
+const OWNER: &str = "_maildomain.";
+
+#[track_caller]
+fn records(zone: &str) -> Vec<(String, String, u32, String)> {
+    let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
+    let text = run("curl", &["-sS", "--fail", "-H", &header, &api(zone)]);
+    let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");
+    let text = |json: &serde_json::Value| json.as_str().unwrap_or_default().to_owned();
+    let mut all = Vec::new();
+    for rrset in zone["rrsets"].as_array().expect("a zone has rrsets") {
+        let kind = text(&rrset["type"]);
+        if matches!(kind.as_str(), "SOA" | "NS") {
+            continue;
+        }
+        let name = text(&rrset["name"]).trim_end_matches('.').to_owned();
+        let ttl = rrset["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok());
+        for record in rrset["records"].as_array().into_iter().flatten() {
+            let ttl = ttl.unwrap_or_default();
+            all.push((name.clone(), kind.clone(), ttl, text(&record["content"])));
+        }
+    }
+    all
 }
 
 fn api(zone: &str) -> String {

@@ -8,20 +8,30 @@ mod dns;
 mod external_dns;
 mod gate;
 mod operator;
+#[path = "../../support/provider_proxy.rs"]
+mod provider_proxy;
 mod signing;
 mod site;
 mod wait;
 
-pub use dns::{Dig, add_zone, allow_updates, put, text_at};
+pub use dns::{Dig, add_zone, allow_updates, dump, dump_with_ttl, owner_text, put, put_all, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
 pub use operator::Operator;
+pub use provider_proxy::{Act, Answer, Call, ProviderProxy, Reply, Written};
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
 pub use wait::{eventually, throughout};
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;
+
+impl ProviderProxy {
+    /// An honest proxy in front of the world's PowerDNS.
+    pub fn new() -> Self {
+        Self::before(&var("PDNS_API"))
+    }
+}
 
 /// A variable that `world up` exports. Without a world no test can run, and none is skipped.
 pub fn var(name: &str) -> String {

@@ -412,6 +412,33 @@ impl Site {
             .collect()
     }
 
+    /// A file of this site: `config.yaml` is the operator's configuration.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Asks for the deletion of the MailDomain `mail`.
+    pub fn delete_soon(&self) {
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "delete",
+            "maildomain",
+            "mail",
+            "--wait=false",
+        ]);
+    }
+
+    /// Waits until the MailDomain `mail` is gone.
+    #[track_caller]
+    pub fn wait_until_gone(&self) {
+        let ask = || {
+            let arguments = ["get", "maildomain", "mail", "--ignore-not-found", "-o", "name"];
+            kubectl(&[&["-n", &self.namespace], &arguments[..]].concat())
+        };
+        eventually("the MailDomain is gone", ask, String::is_empty);
+    }
+
     /// Deletes the MailDomain `mail`; it must be gone within half a minute.
     pub fn delete(&self) {
         kubectl(&[
@@ -446,19 +473,28 @@ impl Site {
         ledger.spec
     }
 
-    /// The zone at PowerDNS, without SOA, NS and the owner text, which nobody declares.
+    /// The zone at PowerDNS, without SOA, NS and the owner text.
     pub fn zone_at_provider(&self) -> Vec<String> {
-        let mut zone = dns::dump(&self.zone);
-        zone.retain(|line| !line.starts_with("_maildomain."));
-        zone
+        dns::dump(&self.zone)
     }
 
     /// The owner text at PowerDNS; empty where there is none.
     pub fn owner_text(&self) -> String {
-        let marker = format!("_maildomain.{} TXT ", self.zone);
-        let zone = dns::dump(&self.zone);
-        let texts = zone.iter().filter_map(|line| line.strip_prefix(&marker));
-        texts.map(|text| text.trim_matches('"').to_owned()).collect()
+        dns::owner_text(&self.zone)
+    }
+
+    /// Says to a MailDomain that whoever wrote the owner text of this epoch, or this text, is gone.
+    pub fn give_over(&self, object: &str, word: &str) {
+        let said = format!("maildomain.dev/take-over={word}");
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "annotate",
+            "maildomain",
+            object,
+            "--overwrite",
+            &said,
+        ]);
     }
 
     /// Changes an RRset of the zone by hand.
