@@ -224,9 +224,9 @@ fn a_foreign_one_means_no_write_and_no_removal() {
         assert!(message.contains(whose) && message.contains(&text), "{message}");
         assert!(message.len() <= 512, "{}", message.len());
         let mut after = plan.written.clone();
-        after
-            .values_mut()
-            .for_each(|entry| entry.marks = Marks::default());
+        for entry in after.values_mut() {
+            entry.marks = Marks::default();
+        }
         assert_eq!(
             after, before,
             "nothing is learned but what was decided, and nothing is forgotten"
@@ -406,4 +406,23 @@ fn other_texts_at_its_name_stay() {
     let plan = world.plan(&mut ours);
     let change = plan.changes().next().unwrap();
     assert_eq!((change.keep.len(), change.ours.len()), (1, 1));
+}
+
+#[test]
+fn what_was_seen_is_remembered_until_the_next_one_is() {
+    let (mut world, mut ours) = settled(vec![host()]);
+    let before = world.owner().unwrap().to_string();
+    // A read that found nothing was wrong, so the write did not come through, and another copy went on.
+    world.put(None);
+    world.plan(&mut ours);
+    world.put(Some(&before));
+    assert!(
+        world.plan(&mut ours.clone()).providers.contains_key("p"),
+        "the one before is still ours"
+    );
+    let epoch = Owner::parse(&before).unwrap().epoch;
+    world.put(Some(
+        &before.replace(&epoch.to_string(), &(epoch + 1).to_string()),
+    ));
+    held(&world.plan(&mut ours));
 }
