@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 mod conduct;
+mod owner;
 mod safety;
 
 use super::*;
@@ -132,6 +133,7 @@ fn run(case: Case) -> Plan {
     let places = groups.iter().map(|g| (g.key.name.clone(), Ok(home()))).collect();
     let written = case.written.into_iter().collect();
     plan(&Situation {
+        writer: None,
         domain: &name("example.com"),
         mandate: case.mandate,
         ttl: 3600,
