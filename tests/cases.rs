@@ -103,6 +103,7 @@ cases! {
     include_only
     key_becomes_delegated
     key_drained
+    legacy_dropped
     legacy_off
     legacy_on
     lived_in_zone
@@ -129,6 +130,7 @@ cases! {
     observe_generated
     observe_missing
     observe_servers_silent
+    observe_wildcard
     pasted_spf
     provider_allows_by_label
     provider_denies

@@ -23,7 +23,7 @@ use crate::intent::Conduct;
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
-use crate::record::{Key, RecordType, Values};
+use crate::record::{Key, RecordType, Value, Values};
 use crate::tenancy::{Home, Refusal};
 use stay::Stays;
 
@@ -240,6 +240,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         written: situation.written.clone(),
         ..Plan::default()
     };
+    let remembered = with_past(situation);
+    let situation = &Situation {
+        groups: &remembered,
+        ..*situation
+    };
     let mut stays = Stays::decide(situation);
     let (groups, whole) = (
         std::mem::take(&mut stays.groups),
@@ -275,6 +280,19 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         provider.changes.sort_by_key(|change| order(change, &renewed));
     }
     plan
+}
+
+/// The groups, which know what we wrote at them before. A kind of text that was declared there and is no more would
+/// otherwise count as somebody else's, and stay for ever.
+fn with_past(situation: &Situation<'_>) -> Vec<Group> {
+    let mut groups = situation.groups.to_vec();
+    for group in &mut groups {
+        if let Some(entry) = situation.written.get(&group.key) {
+            let other_kind = |value: &&Value| !group.claims(value);
+            group.past = entry.values.iter().filter(other_kind).cloned().collect();
+        }
+    }
+    groups
 }
 
 /// Removing DMARC comes first, writing it last; other removals come after the additions, except where an alias makes

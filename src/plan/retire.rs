@@ -119,6 +119,7 @@ pub(super) fn whole(
         purpose: entry.purpose,
         values: there,
         sharing: vec![sharing],
+        past: Values::new(),
     };
     let what = dated.into_keys().collect();
     Some((group, Retiring { what, until }))
