@@ -118,6 +118,7 @@ cases! {
     manual_nothing_there
     manual_policy_held
     manual_servers_silent
+    manual_spf_too_heavy
     manual_suspended
     manual_wildcard
     mx_receiving
@@ -155,6 +156,11 @@ cases! {
     servers_silent_since_now
     shared_ttl
     spec_garbage
+    spf_foreign_unreadable
+    spf_merged_by_terms
+    spf_merged_redirect
+    spf_merged_too_heavy
+    spf_merged_unknown
     spf_too_many_lookups
     suspended_at_rest
     suspended_conflict
@@ -336,14 +342,15 @@ fn tell_status(text: &mut String, status: &MailDomainStatus) {
         let what = format!("{} {} {} {provider}", row.name, row.record_type, row.purpose);
         writeln!(text, "  {what} published={published} verified={verified}{reason}").unwrap();
         // What a person has to read to act on.
-        if let Some(paste) = &row.paste {
+        let is_for_a_person = matches!(row.reason.as_deref(), Some("ByHand" | "Different"));
+        if row.paste.is_some() || is_for_a_person {
             indent(
                 text,
                 &format!("    {}", row.message.as_deref().unwrap_or_default()),
             );
-            for line in paste.lines() {
-                indent(text, &format!("    > {line}"));
-            }
+        }
+        for line in row.paste.iter().flat_map(|paste| paste.lines()) {
+            indent(text, &format!("    > {line}"));
         }
     }
     text.push_str("keys\n");

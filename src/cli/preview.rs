@@ -11,7 +11,10 @@ use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::key::PublicKey;
 use crate::keyring::Owner;
 use crate::name::Name;
-use crate::plan::{Explains, Group, Mandate, Plan, Row, Situation, Step, Written, group, pasted, plan};
+use crate::plan::{
+    Explains, Group, Mandate, Plan, Row, Situation, Step, Written, group, offer, plan, to_weigh,
+};
+use crate::protocol::spf::Burden;
 use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -19,6 +22,9 @@ use crate::tenancy::Home;
 
 /// What DNS shows at each name.
 pub(super) type Seen = BTreeMap<Home, Result<Live, PublishError>>;
+
+/// What SPF records cost receivers.
+pub(super) type Burdens = BTreeMap<Name, Burden>;
 
 /// What is planned for.
 #[derive(Debug)]
@@ -130,24 +136,26 @@ pub(super) fn names(subject: &Subject, private_zone: bool) -> BTreeSet<Name> {
         .collect()
 }
 
-/// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
-pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool, when: When) -> Preview {
-    let Declared {
-        file,
-        name,
-        namespace,
-        uid: _,
-        deletion_policy,
-        intent,
-    } = &subject.declared;
-    let names = names(subject, private_zone);
+/// What planning is done from, and whether the policy is held.
+type Planned<'a, R> = dyn FnOnce(&Situation<'_>, PolicyGate) -> R + 'a;
+
+/// Whether what was written stays at the end.
+fn is_retained(declared: &Declared, when: When) -> bool {
+    let ends = when.deleted;
+    ends && (declared.deletion_policy == DeletionPolicy::Retain || !declared.intent.conduct.publishes())
+}
+
+/// Hands over the situation in which the plan is made.
+fn situated<R>(
+    subject: &Subject,
+    live: &Seen,
+    burdens: &Burdens,
+    private_zone: bool,
+    when: When,
+    then: Box<Planned<'_, R>>,
+) -> R {
+    let intent = &subject.declared.intent;
     let nothing = BTreeMap::new();
-    let written = subject.memory.as_ref().map_or(&nothing, |memory| &memory.written);
-    let empty: Seen = names
-        .iter()
-        .map(|name| (Home::in_dns(name), Ok(Live::default())))
-        .collect();
-    let live = seen.unwrap_or(&empty);
     let keys = subject.keys();
     let gate = dmarc::policy_gate(intent, false, |key| {
         live.values()
@@ -166,12 +174,10 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
     } else {
         group(protocol::desired(&declaration))
     };
-    let places = names
-        .iter()
-        .map(|name| (name.clone(), Ok(Home::in_dns(name))))
+    let places = names(subject, private_zone)
+        .into_iter()
+        .map(|name| (name.clone(), Ok(Home::in_dns(&name))))
         .collect();
-    let retained =
-        when.deleted && (*deletion_policy == DeletionPolicy::Retain || !intent.conduct.publishes());
     // A declaration that is planned for is a new one: it explains what it drops.
     let mandate = Mandate {
         explains: if when.deleted {
@@ -184,9 +190,10 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
         } else {
             intent.retire_after
         },
+        burdens,
         ..Mandate::END
     };
-    let plan = plan(&Situation {
+    let situation = Situation {
         domain: &intent.domain,
         mandate,
         ttl: intent.ttl,
@@ -201,14 +208,60 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
         groups: &groups,
         places: &places,
         live,
-        written: if retained { &nothing } else { written },
+        written: match &subject.memory {
+            Some(memory) if !is_retained(&subject.declared, when) => &memory.written,
+            Some(_) | None => &nothing,
+        },
         now: when.now,
         drain: when.drain,
-    });
+    };
+    then(&situation, gate)
+}
+
+/// The SPF records whose cost for receivers is to be found out for the plan.
+pub(super) fn weighed(
+    subject: &Subject,
+    seen: &Seen,
+    private_zone: bool,
+    when: When,
+) -> BTreeMap<Name, String> {
+    let then = Box::new(|situation: &Situation<'_>, _| to_weigh(situation));
+    situated(subject, seen, &Burdens::new(), private_zone, when, then)
+}
+
+/// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
+pub(super) fn preview(
+    subject: &Subject,
+    seen: Option<&(Seen, Burdens)>,
+    private_zone: bool,
+    when: When,
+) -> Preview {
+    let Declared {
+        file,
+        name,
+        namespace,
+        uid: _,
+        deletion_policy: _,
+        intent,
+    } = &subject.declared;
+    let nothing = BTreeMap::new();
+    let written = subject.memory.as_ref().map_or(&nothing, |memory| &memory.written);
+    let unseen = || {
+        let names = names(subject, private_zone);
+        names
+            .iter()
+            .map(|name| (Home::in_dns(name), Ok(Live::default())))
+            .collect::<Seen>()
+    };
+    let (live, burdens) = seen.cloned().unwrap_or_else(|| (unseen(), Burdens::new()));
+    let (live, burdens) = (&live, &burdens);
+    let retained = is_retained(&subject.declared, when);
+    let then = Box::new(|situation: &Situation<'_>, gate| (plan(situation), gate));
+    let (plan, gate) = situated(subject, live, burdens, private_zone, when, then);
     let mut entries: Vec<Entry> = plan
         .rows
         .iter()
-        .map(|row| entry(row, &plan, live, intent.ttl))
+        .map(|row| entry(row, &plan, live, burdens, intent.ttl))
         .collect();
     if !when.deleted {
         let made = subject.made();
@@ -418,7 +471,7 @@ fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     values.into_iter().map(ToString::to_string).collect()
 }
 
-fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
+fn entry(row: &Row, plan: &Plan, live: &Seen, burdens: &Burdens, ttl: u32) -> Entry {
     let Row { group, home: _, step } = row;
     let change = plan.changes().find(|change| change.key == group.key);
     let (fate, note) = match step {
@@ -432,8 +485,8 @@ fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
             written(group, change),
             Some("what is replaced is kept and given back at the end (spec.publishing.adoption)".to_owned()),
         ),
-        Step::Conflict(why) => (conflict(group, live, why), None),
-        Step::Withheld(withheld) => (conflict(group, live, &withheld.message), None),
+        Step::Conflict(why) => conflict(group, live, burdens, why),
+        Step::Withheld(withheld) => conflict(group, live, burdens, &withheld.message),
         Step::Refused(refusal) => (unread(group, refusal.to_string()), None),
         Step::Unread(error) => (unread(group, error.to_string()), None),
     };
@@ -497,7 +550,7 @@ fn written(group: &Group, change: Option<&Change>) -> Fate {
     }
 }
 
-fn conflict(group: &Group, live: &Seen, why: &str) -> Fate {
+fn conflict(group: &Group, live: &Seen, burdens: &Burdens, why: &str) -> (Fate, Option<String>) {
     let rrset = standing(group, live);
     let there: Vec<String> = rrset
         .iter()
@@ -506,16 +559,16 @@ fn conflict(group: &Group, live: &Seen, why: &str) -> Fate {
         .map(|(raw, _)| raw.clone())
         .collect();
     // An alias in the way is another RRset: no record to paste helps there.
-    let paste = if there.is_empty() {
-        Vec::new()
+    let (paste, note) = if there.is_empty() {
+        (Vec::new(), None)
     } else {
-        texts(&pasted(group, rrset))
+        let offer = offer(group, rrset, burdens);
+        // Without a line to paste the reason says all.
+        let note = offer.note.filter(|_| !offer.values.is_empty());
+        (texts(&offer.values), note)
     };
-    Fate::Conflict {
-        there,
-        paste,
-        why: why.to_owned(),
-    }
+    let why = why.to_owned();
+    (Fate::Conflict { there, paste, why }, note)
 }
 
 /// What a reader should know before the lines.

@@ -9,9 +9,11 @@ mod decide;
 mod group;
 mod mandate;
 mod marks;
+mod merge;
 mod retire;
 mod stay;
 pub mod war;
+mod weigh;
 mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +30,12 @@ use crate::tenancy::{Home, Refusal};
 use stay::Stays;
 
 pub use breaker::HeldBack;
-pub use conflict::pasted;
+pub use conflict::{Offer, offer};
 pub use group::{Group, group};
 pub use mandate::{Explains, Mandate};
 pub use marks::{Marks, War};
-pub use retire::{Retiring, to_weigh};
+pub use retire::Retiring;
+pub use weigh::to_weigh;
 pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
