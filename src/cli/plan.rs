@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::documents::{self, Declared, Documents, Mistake};
 use super::memory::Memory;
-use super::preview::{self, Burdens, Preview, Seen, Subject, When};
+use super::preview::{self, Burdens, Preview, Seen, When};
 use super::show::{self, Counts};
 pub use super::show::{Output, ShowError};
+use super::subject::Subject;
 use crate::config::{Config, ConfigError};
 use crate::controller::look::burdens;
 use crate::lookup::looker::{Looker, LookerConfig};
@@ -210,7 +211,7 @@ async fn look(
         let names = preview::names(subject, private_zone);
         let direct = looker.direct(&seen::questions(&names)).await;
         let seen = seen::by_name(&names, &direct);
-        let records = preview::weighed(subject, &seen, private_zone, when);
+        let records = preview::to_be_weighed(subject, &seen, private_zone, when);
         let burdens = burdens(looker, records).await;
         all.push((seen, burdens));
     }

@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::documents::Declared;
-use super::memory::Memory;
+use super::past;
+use super::subject::{Subject, all_keys};
 use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
-use crate::key::PublicKey;
-use crate::keyring::Owner;
 use crate::name::Name;
 use crate::plan::{
-    Explains, Group, Mandate, Plan, Row, Situation, Step, Written, group, offer, plan, to_weigh,
+    Explains, Group, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, to_weigh,
 };
 use crate::protocol::spf::Burden;
-use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
+use crate::protocol::{self, Declaration, PolicyGate, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
 use crate::tenancy::Home;
@@ -25,15 +24,6 @@ pub(super) type Seen = BTreeMap<Home, Result<Live, PublishError>>;
 
 /// What SPF records cost receivers.
 pub(super) type Burdens = BTreeMap<Name, Burden>;
-
-/// What is planned for.
-#[derive(Debug)]
-pub(super) struct Subject {
-    /// A MailDomain.
-    pub(super) declared: Declared,
-    /// What its cluster remembers, where that was given.
-    pub(super) memory: Option<Memory>,
-}
 
 /// At what moment, and whether for the end.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +84,8 @@ pub(super) enum Fate {
     },
     /// Added; what exactly is not known yet.
     Promised(String),
+    /// The owner text is added; what exactly only the cluster knows.
+    Signed(String),
     /// There already.
     There(Vec<String>),
     /// Something foreign stands in the way.
@@ -129,104 +121,17 @@ pub(super) fn names(subject: &Subject, private_zone: bool) -> BTreeSet<Name> {
         KeySource::Import { selector, .. } => selector.record_name(&intent.domain).ok(),
         KeySource::Generate { .. } | KeySource::PublicKey { .. } | KeySource::Delegate { .. } => None,
     });
-    let past = subject.memory.iter().flat_map(|memory| memory.written.keys());
+    let owner = owner_key(&intent.domain).filter(|_| is_signed(intent));
     wanted
         .chain(imported)
-        .chain(past.map(|key| key.name.clone()))
+        .chain(subject.past().keys().map(|key| key.name.clone()))
+        .chain(owner.map(|key| key.name))
         .collect()
 }
 
-/// What planning is done from, and whether the policy is held.
-type Planned<'a, R> = dyn FnOnce(&Situation<'_>, PolicyGate) -> R + 'a;
-
-/// Whether what was written stays at the end.
-fn is_retained(declared: &Declared, when: When) -> bool {
-    let ends = when.deleted;
-    ends && (declared.deletion_policy == DeletionPolicy::Retain || !declared.intent.conduct.publishes())
-}
-
-/// Hands over the situation in which the plan is made.
-fn situated<R>(
-    subject: &Subject,
-    live: &Seen,
-    burdens: &Burdens,
-    private_zone: bool,
-    when: When,
-    then: Box<Planned<'_, R>>,
-) -> R {
-    let intent = &subject.declared.intent;
-    let nothing = BTreeMap::new();
-    let keys = subject.keys();
-    let gate = dmarc::policy_gate(intent, false, |key| {
-        live.values()
-            .flatten()
-            .flat_map(|live| live.values(key))
-            .collect()
-    });
-    let declaration = Declaration {
-        intent,
-        keys: &keys,
-        policy_gate: gate,
-        private_zone,
-    };
-    let groups = if when.deleted {
-        Vec::new()
-    } else {
-        group(protocol::desired(&declaration))
-    };
-    let places = names(subject, private_zone)
-        .into_iter()
-        .map(|name| (name.clone(), Ok(Home::in_dns(&name))))
-        .collect();
-    // A declaration that is planned for is a new one: it explains what it drops.
-    let mandate = Mandate {
-        explains: if when.deleted {
-            Explains::Everything
-        } else {
-            Explains::New
-        },
-        retire_after: if when.deleted {
-            SignedDuration::ZERO
-        } else {
-            intent.retire_after
-        },
-        burdens,
-        ..Mandate::END
-    };
-    let situation = Situation {
-        domain: &intent.domain,
-        mandate,
-        ttl: intent.ttl,
-        // The plan is what a pass would do, were it allowed to.
-        conduct: Conduct {
-            mode: Mode::Publish,
-            suspend: false,
-            ..intent.conduct
-        },
-        told: &BTreeSet::new(),
-        asked: &BTreeSet::new(),
-        groups: &groups,
-        places: &places,
-        live,
-        written: match &subject.memory {
-            Some(memory) if !is_retained(&subject.declared, when) => &memory.written,
-            Some(_) | None => &nothing,
-        },
-        now: when.now,
-        drain: when.drain,
-    };
-    then(&situation, gate)
-}
-
-/// The SPF records whose cost for receivers is to be found out for the plan.
-pub(super) fn weighed(
-    subject: &Subject,
-    seen: &Seen,
-    private_zone: bool,
-    when: When,
-) -> BTreeMap<Name, String> {
-    let then = Box::new(|situation: &Situation<'_>, _| to_weigh(situation));
-    situated(subject, seen, &Burdens::new(), private_zone, when, then)
+/// Whether the owner text would be written.
+fn is_signed(intent: &Intent) -> bool {
+    intent.conduct.mode == Mode::Publish && !intent.providers.is_empty()
 }
 
 /// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
@@ -241,38 +146,40 @@ pub(super) fn preview(
         name,
         namespace,
         uid: _,
-        deletion_policy: _,
+        deletion_policy,
         intent,
     } = &subject.declared;
-    let nothing = BTreeMap::new();
-    let written = subject.memory.as_ref().map_or(&nothing, |memory| &memory.written);
     let unseen = || {
-        let names = names(subject, private_zone);
+        let names = names(subject, private_zone).into_iter();
         names
-            .iter()
-            .map(|name| (Home::in_dns(name), Ok(Live::default())))
-            .collect::<Seen>()
+            .map(|name| (Home::in_dns(&name), Ok(Live::default())))
+            .collect()
     };
-    let (live, burdens) = seen.cloned().unwrap_or_else(|| (unseen(), Burdens::new()));
-    let (live, burdens) = (&live, &burdens);
-    let retained = is_retained(&subject.declared, when);
-    let then = Box::new(|situation: &Situation<'_>, gate| (plan(situation), gate));
-    let (plan, gate) = situated(subject, live, burdens, private_zone, when, then);
+    let (live, burdens) = &seen.cloned().unwrap_or_else(|| (unseen(), Burdens::new()));
+    let gate = dmarc::policy_gate(intent, false, |key| {
+        live.values()
+            .flatten()
+            .flat_map(|live| live.values(key))
+            .collect()
+    });
+    let retained =
+        when.deleted && (*deletion_policy == DeletionPolicy::Retain || !intent.conduct.publishes());
+    let plan = if retained {
+        Plan::default()
+    } else {
+        planned(subject, (live, burdens), gate, private_zone, when)
+    };
     let mut entries: Vec<Entry> = plan
         .rows
         .iter()
         .map(|row| entry(row, &plan, live, burdens, intent.ttl))
         .collect();
     if !when.deleted {
-        let made = subject.made();
-        let unmade = all_keys(intent).filter(|(sender, key)| !made.contains(&id(sender, key)));
+        let unmade = subject.unmade();
         entries.extend(unmade.filter_map(|(sender, key)| promised(intent, sender, key, live)));
+        entries.extend(signature(intent, live));
     }
-    entries.extend(
-        written
-            .iter()
-            .filter_map(|(key, past)| leaving(key, past, &plan, retained)),
-    );
+    entries.extend(past::leaving(subject, &plan, retained));
     // Reverse names are in zones of their own.
     entries.sort_by_key(|entry| entry.record_type == RecordType::Ptr);
     let mut notes = notes(intent, gate, when);
@@ -290,131 +197,89 @@ pub(super) fn preview(
     }
 }
 
-impl Subject {
-    /// The keys whose records are known: from the declaration alone, or because their cluster made them.
-    fn keys(&self) -> Vec<SigningKey> {
-        let made = self.remembered().into_iter().map(|(_, key)| key);
-        known_keys(&self.declared.intent)
-            .into_iter()
-            .chain(made)
-            .collect()
-    }
-
-    /// Ids of the keys that the cluster made or read.
-    fn made(&self) -> BTreeSet<String> {
-        self.remembered().into_iter().map(|(id, _)| id).collect()
-    }
-
-    fn remembered(&self) -> Vec<(String, SigningKey)> {
-        let Some(memory) = &self.memory else {
-            return Vec::new();
-        };
-        let Declared {
-            name, uid, intent, ..
-        } = &self.declared;
-        let owner = Owner {
-            name,
-            uid: uid.as_deref().unwrap_or_default(),
-        };
-        let needs_cluster = |(sender, key): &(&Sender, &crate::intent::Key)| {
-            matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
-                .then(|| id(sender, key))
-        };
-        let ids: BTreeSet<String> = all_keys(intent).filter_map(|pair| needs_cluster(&pair)).collect();
-        let mut keys = memory.keys(intent, owner);
-        keys.retain(|(id, _)| id.is_empty() || ids.contains(id));
-        keys
-    }
-}
-
-/// Of a key, as ledgers write it.
-fn id(sender: &Sender, key: &crate::intent::Key) -> String {
-    format!("{}/{}", sender.name, key.name)
-}
-
-/// What becomes of an RRset of the past that is not wanted any more.
-fn leaving(key: &Key, past: &Written, plan: &Plan, retained: bool) -> Option<Entry> {
-    if plan.rows.iter().any(|row| &row.group.key == key) {
-        return None;
-    }
-    let change = plan.changes().find(|change| &change.key == key);
-    let (fate, note) = match change {
-        Some(change) => (taken(change), None),
-        None if retained => (
-            Fate::There(texts(&past.values)),
-            Some("stays: spec.publishing.deletionPolicy is Retain, or nothing is written"),
-        ),
-        None if plan.written.contains_key(key) => {
-            (Fate::There(texts(&past.values)), Some(why_it_stays(key, plan)))
-        }
-        None => return None,
-    };
-    Some(Entry {
-        name: key.name.to_string(),
-        record_type: key.record_type,
-        ttl: change.map_or(0, |change| change.ttl),
-        fate,
-        note: note.map(str::to_owned),
+/// What a pass would do, were it allowed to.
+fn planned(
+    subject: &Subject,
+    (live, burdens): (&Seen, &Burdens),
+    gate: PolicyGate,
+    private_zone: bool,
+    when: When,
+) -> Plan {
+    situated(subject, live, gate, private_zone, when, |situation| {
+        plan(&Situation {
+            mandate: Mandate {
+                burdens,
+                ..situation.mandate
+            },
+            ..*situation
+        })
     })
 }
 
-fn why_it_stays(key: &Key, plan: &Plan) -> &'static str {
-    if plan
-        .held
-        .as_ref()
-        .is_some_and(|held| held.values.contains_key(key))
-    {
-        "stays until somebody acknowledges the removal, see status.conditions"
-    } else if plan.retiring.contains_key(key) {
-        "retires: stays for the time of spec.publishing.retireAfter; then it is removed"
-    } else {
-        "stays until mail in flight has arrived that is signed with it; then it is removed"
-    }
+/// The SPF records whose cost for receivers is to be found out for the plan.
+pub(super) fn to_be_weighed(
+    subject: &Subject,
+    live: &Seen,
+    private_zone: bool,
+    when: When,
+) -> BTreeMap<Name, String> {
+    // They are the same whether the policy is held or not.
+    let gate = PolicyGate::Held(DmarcPolicy::None);
+    situated(subject, live, gate, private_zone, when, to_weigh)
 }
 
-/// What a removal takes away, and what it gives back.
-fn taken(change: &Change) -> Fate {
-    let there: BTreeSet<&String> = change.before.iter().flat_map(|b| b.records.keys()).collect();
-    let kept: BTreeSet<&String> = change.keep.iter().collect();
-    Fate::Write {
-        removed: there.difference(&kept).map(ToString::to_string).collect(),
-        added: kept.difference(&there).map(ToString::to_string).collect(),
-        ttl_before: change
-            .before
-            .as_ref()
-            .filter(|b| b.ttl != change.ttl && !change.deletes())
-            .map(|b| b.ttl),
-    }
-}
-
-fn all_keys(intent: &Intent) -> impl Iterator<Item = (&Sender, &crate::intent::Key)> {
-    let senders = intent.senders.iter();
-    senders.flat_map(|sender| sender.keys.iter().map(move |key| (sender, key)))
-}
-
-/// The keys whose records follow from the declaration alone.
-fn known_keys(intent: &Intent) -> Vec<SigningKey> {
-    let known = |(sender, key): (&Sender, &crate::intent::Key)| {
-        let (selector, record) = match &key.source {
-            KeySource::PublicKey {
-                selector,
-                algorithm,
-                value,
-            } => (
-                selector,
-                KeyRecord::Public(PublicKey::parse(*algorithm, value).ok()?),
-            ),
-            KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-            KeySource::Generate { .. } | KeySource::Import { .. } => return None,
-        };
-        Some(SigningKey {
-            sender: sender.name.clone(),
-            name: key.name.clone(),
-            selector: selector.clone(),
-            record,
-        })
+fn situated<R>(
+    subject: &Subject,
+    live: &Seen,
+    gate: PolicyGate,
+    private_zone: bool,
+    when: When,
+    then: impl FnOnce(&Situation<'_>) -> R,
+) -> R {
+    let intent = &subject.declared.intent;
+    let declaration = Declaration {
+        intent,
+        keys: &subject.keys(),
+        policy_gate: gate,
+        private_zone,
     };
-    all_keys(intent).filter_map(known).collect()
+    let groups = if when.deleted {
+        Vec::new()
+    } else {
+        group(protocol::desired(&declaration))
+    };
+    // A declaration that is planned for is a new one: it explains what it drops.
+    let mandate = if when.deleted {
+        Mandate::END
+    } else {
+        Mandate {
+            explains: Explains::New,
+            retire_after: intent.retire_after,
+            ..Mandate::END
+        }
+    };
+    then(&Situation {
+        domain: &intent.domain,
+        mandate,
+        ttl: intent.ttl,
+        writer: None,
+        conduct: Conduct {
+            mode: Mode::Publish,
+            suspend: false,
+            ..intent.conduct
+        },
+        told: &BTreeSet::new(),
+        asked: &BTreeSet::new(),
+        groups: &groups,
+        places: &live
+            .keys()
+            .map(|home| (home.zone.clone(), Ok(home.clone())))
+            .collect(),
+        live,
+        written: subject.past(),
+        now: when.now,
+        drain: when.drain,
+    })
 }
 
 /// The line of a key that does not exist yet, or that only the cluster has.
@@ -467,7 +332,38 @@ fn promised(intent: &Intent, sender: &Sender, key: &crate::intent::Key, live: &S
     })
 }
 
-fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+/// The line of the owner text.
+fn signature(intent: &Intent, live: &Seen) -> Option<Entry> {
+    let key = owner_key(&intent.domain).filter(|_| is_signed(intent))?;
+    let read = live
+        .get(&Home::in_dns(&key.name))
+        .and_then(|read| read.as_ref().ok());
+    let there: Vec<String> = read
+        .into_iter()
+        .flat_map(|live| live.values(&key))
+        .map(Value::to_string)
+        .collect();
+    let (fate, note) = if there.is_empty() {
+        (
+            Fate::Signed("\"v=maildomain1; cluster=...; uid=...; epoch=...\"".to_owned()),
+            "the owner text: says which operator writes this domain, so that two never write in turns",
+        )
+    } else {
+        (
+            Fate::There(there),
+            "the owner text of an operator; unless it is this MailDomain's own, nothing is written",
+        )
+    };
+    Some(Entry {
+        name: key.name.to_string(),
+        record_type: key.record_type,
+        ttl: intent.ttl,
+        fate,
+        note: Some(note.to_owned()),
+    })
+}
+
+pub(super) fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     values.into_iter().map(ToString::to_string).collect()
 }
 

@@ -67,7 +67,8 @@ pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>, burdens: &BTreeM
             | Purpose::Dkim
             | Purpose::DomainKeysPolicy
             | Purpose::Dmarc
-            | Purpose::Bimi => "remove it; what is declared is then written in its place",
+            | Purpose::Bimi
+            | Purpose::Owner => "remove it; what is declared is then written in its place",
         }
 }
 
@@ -238,7 +239,7 @@ fn texts<'a>(group: &'a Group, rrset: Option<&'a LiveRrset>) -> impl Iterator<It
         .filter_map(Value::as_txt)
 }
 
-fn shorten(text: &str, limit: usize) -> String {
+pub(super) fn shorten(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

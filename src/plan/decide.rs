@@ -96,7 +96,11 @@ fn leave(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: Option
     });
 }
 
-fn provider<'a>(plan: &'a mut Plan, situation: &Situation<'_>, home: &Home) -> &'a mut ProviderPlan {
+pub(super) fn provider<'a>(
+    plan: &'a mut Plan,
+    situation: &Situation<'_>,
+    home: &Home,
+) -> &'a mut ProviderPlan {
     plan.providers
         .entry(home.provider.clone())
         .or_insert_with(|| ProviderPlan {
@@ -187,7 +191,7 @@ fn claimed(group: &Group, rrset: Option<&LiveRrset>) -> (Values, bool) {
 }
 
 /// The foreign records that stay: as stored, and as values where they parse.
-fn kept(group: &Group, live: &Live) -> (BTreeSet<String>, Vec<Value>) {
+pub(super) fn kept(group: &Group, live: &Live) -> (BTreeSet<String>, Vec<Value>) {
     let rrset = live.rrsets.get(&group.key);
     let foreign = rrset
         .iter()
@@ -279,6 +283,11 @@ pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>, stays: &BTree
         if situation.groups.iter().any(|group| &group.key == key) {
             continue;
         }
+        if entry.purpose == Purpose::Owner {
+            // See `owner`; what it does not speak of stays.
+            keep_state(plan, situation, key, entry);
+            continue;
+        }
         if let Some(stays) = stays.get(key) {
             keep_state(plan, situation, key, entry);
             plan.rows.extend(stays.as_ref().map(|group| Row {
@@ -334,7 +343,7 @@ fn drained(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Writte
     }
 }
 
-fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written) {
+pub(super) fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written) {
     let state = (situation.ttl, entry.values.clone());
     provider(plan, situation, &entry.home)
         .state
@@ -342,7 +351,7 @@ fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Wri
 }
 
 /// Takes our values away, and puts back what they had replaced.
-fn remove(
+pub(super) fn remove(
     plan: &mut Plan,
     situation: &Situation<'_>,
     key: &Key,

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 mod conduct;
+mod owner;
 mod safety;
 
 use super::*;
@@ -132,6 +133,7 @@ fn run(case: Case) -> Plan {
     let places = groups.iter().map(|g| (g.key.name.clone(), Ok(home()))).collect();
     let written = case.written.into_iter().collect();
     plan(&Situation {
+        writer: None,
         domain: &name("example.com"),
         mandate: case.mandate,
         ttl: 3600,
@@ -214,7 +216,7 @@ fn a_foreign_spf_record_is_a_conflict_and_the_rest_goes_out() {
             &[r#"example.com TXT "v=spf1 include:_spf.google.com -all""#],
         ),
         r#"+ mail.example.com A 203.0.113.4
-           ! example.com TXT "v=spf1 include:_spf.google.com -all" stands there and was not written by this operator; nothing is written at example.com TXT. To go on, replace it by "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all""#,
+           ! example.com TXT "v=spf1 include:_spf.google.com -all" stands there and was not written by this operator; nothing is written at example.com TXT. To go on, replace it by "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all"; its end -all is kept; ~all is declared"#,
     );
 }
 

@@ -35,6 +35,7 @@ macro_rules! every_publisher {
             races::an_rrset_made_meanwhile_is_kept,
             races::an_rrset_removed_meanwhile_is_noticed,
             races::one_race_holds_the_whole_zone_back,
+            races::a_stale_copy_is_stopped_by_the_owner_text,
             aliases::an_alias_takes_the_place_of_records_and_gives_it_back,
             refusals::a_zone_that_is_not_there_is_never_empty,
             refusals::a_zone_that_is_there_is_found,

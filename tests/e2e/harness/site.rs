@@ -451,8 +451,15 @@ impl Site {
         ]);
     }
 
-    /// What the operator remembers of the domain.
+    /// What the operator remembers of the domain, without the owner text.
     pub fn ledger(&self) -> RecordLedgerSpec {
+        let mut ledger = self.whole_ledger();
+        ledger.entries.retain(|entry| entry.purpose != "Owner");
+        ledger
+    }
+
+    /// All that the operator remembers of the domain.
+    pub fn whole_ledger(&self) -> RecordLedgerSpec {
         let text = kubectl(&[
             "-n",
             &self.system,
@@ -466,9 +473,19 @@ impl Site {
         ledger.spec
     }
 
-    /// The zone at PowerDNS, without SOA and NS.
+    /// The zone at PowerDNS, without SOA, NS and the owner text, which nobody declares.
     pub fn zone_at_provider(&self) -> Vec<String> {
-        dns::dump(&self.zone)
+        let mut zone = dns::dump(&self.zone);
+        zone.retain(|line| !line.starts_with("_maildomain."));
+        zone
+    }
+
+    /// The owner text at PowerDNS; empty where there is none.
+    pub fn owner_text(&self) -> String {
+        let marker = format!("_maildomain.{} TXT ", self.zone);
+        let zone = dns::dump(&self.zone);
+        let texts = zone.iter().filter_map(|line| line.strip_prefix(&marker));
+        texts.map(|text| text.trim_matches('"').to_owned()).collect()
     }
 
     /// Changes an RRset of the zone by hand.
