@@ -122,9 +122,8 @@ pub async fn publish(
             .collect()
     });
     let groups = group(protocol::desired(&declare(gate)));
-    let adopted = adoptable(object, view);
-    for entry in adopted {
-        view.book.written.entry(entry.0).or_insert(entry.1);
+    for (key, entry) in adoptable(object, view) {
+        view.book.written.entry(key).or_insert(entry);
     }
     let told = told(&publishers);
     let situation = Situation {

@@ -47,7 +47,7 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
         Step::Replace => {
-            let before = replaced_by(situation, group, live);
+            let before = replaced_by(situation, group, &home, live);
             write(plan, situation, group, &home, live);
             if let Some(entry) = plan.written.get_mut(&group.key) {
                 entry.before = before;
@@ -118,7 +118,12 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
     let conduct = situation.conduct;
     let rrset = live.rrsets.get(&group.key);
     let (claimed, unreadable) = claimed(group, rrset);
-    let entry = situation.written.get(&group.key);
+    // What was written at another provider says nothing about what somebody else has at this one, unless it is the same:
+    // then this may be another door to the same zone.
+    let entry = situation
+        .written
+        .get(&group.key)
+        .filter(|entry| !has_moved(situation, entry, home) || claimed == group.values);
     let adoption = if situation.told.contains(&home.provider) {
         Adoption::Never
     } else {
@@ -165,6 +170,11 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
         Some(_) | None if adoption == Adoption::Replace => Step::Replace,
         Some(_) | None => Step::Conflict(conflict::foreign(group, rrset, situation.mandate.burdens)),
     }
+}
+
+/// Whether an RRset is published at another provider or in another zone than before.
+fn has_moved(situation: &Situation<'_>, entry: &Written, home: &Home) -> bool {
+    situation.conduct.mode == Mode::Publish && entry.home != *home
 }
 
 /// Whether the TTL is as declared. That of an RRset with foreign values is not ours, nor is any where nothing is written.
@@ -225,6 +235,10 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
         .written
         .entry(group.key.clone())
         .or_insert_with(|| nothing_yet(group, home));
+    if has_moved(situation, entry, home) {
+        // Nothing was seen here yet, and what was replaced was replaced there.
+        *entry = nothing_yet(group, home);
+    }
     // A settled entry stays settled: the RRset remains ours while its values change. Where drift is only reported it must
     // be told from a change of our own that did not come through.
     entry.settled &= situation.conduct.drift == Drift::Repair;
@@ -248,9 +262,10 @@ fn nothing_yet(group: &Group, home: &Home) -> Written {
 
 /// The foreign records of our kind that make room. Where an earlier try was cut off, what it replaced counts, and what it
 /// wrote does not.
-fn replaced_by(situation: &Situation<'_>, group: &Group, live: &Live) -> Option<Before> {
+fn replaced_by(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) -> Option<Before> {
     let rrset = live.rrsets.get(&group.key)?;
     let entry = situation.written.get(&group.key);
+    let entry = entry.filter(|entry| !has_moved(situation, entry, home));
     let is_claimed = |value: &Option<Value>| match value {
         Some(value) => group.claims(value) && (entry.is_none() || !group.values.contains(value)),
         None => !group.is_shared(),

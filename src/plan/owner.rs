@@ -401,9 +401,14 @@ fn put(plan: &mut Plan, situation: &Situation<'_>, ours: &Ours<'_>, text: &Group
             ours: text.values.clone(),
         });
     }
-    let standing = |value: &&Value| rrset.is_some_and(|r| r.records.values().flatten().any(|v| v == *value));
-    let old = situation.written.get(key).map(|entry| &entry.values);
-    let mut values: Values = old.into_iter().flatten().filter(standing).cloned().collect();
+    // Until the newest one is seen, each may stand there.
+    let entry = situation.written.get(key);
+    let last = newest(entry).map(|owner| Value::Txt(owner.to_string()));
+    let seen = last.filter(|last| rrset.is_some_and(|r| r.records.values().flatten().any(|v| v == last)));
+    let mut values: Values = match seen {
+        Some(last) => [last].into(),
+        None => entry.map(|entry| entry.values.clone()).unwrap_or_default(),
+    };
     if step.writes() {
         values.extend(text.values.iter().cloned());
     } else {

@@ -10,19 +10,6 @@ use crate::harness::{Dig, Site, SiteOptions, USUAL, allow_updates, apply, kubect
 const A_WHILE: Duration = Duration::from_secs(10);
 const FOREIGN: &str = "v=maildomain1; cluster=0f0f0f0f-0000-4000-8000-000000000002; uid=99999999-2222-3333-4444-555555555555; epoch=41";
 
-fn give_over(site: &Site, word: &str) {
-    let said = format!("maildomain.dev/take-over={word}");
-    kubectl(&[
-        "-n",
-        &site.namespace,
-        "annotate",
-        "maildomain",
-        "mail",
-        "--overwrite",
-        &said,
-    ]);
-}
-
 /// The serial says whether anybody wrote.
 #[track_caller]
 fn stands_still(site: &Site) {
@@ -55,10 +42,10 @@ fn a_domain_of_another_cluster_is_left_alone_until_a_person_gives_it_over() {
     assert_eq!(site.owner_text(), FOREIGN);
     assert!(site.whole_ledger().entries.is_empty());
 
-    give_over(&site, "40");
+    site.give_over("mail", "40");
     site.wait_for("Accepted", "False/OwnedElsewhere");
     assert_eq!(site.owner_text(), FOREIGN);
-    give_over(&site, "41");
+    site.give_over("mail", "41");
     site.wait_for("Published", "True/AsDeclared");
     site.wait_for("Ready", "True");
     let uid = site.domain().metadata.uid.unwrap_or_default();

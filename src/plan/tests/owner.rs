@@ -407,3 +407,22 @@ fn other_texts_at_its_name_stay() {
     let change = plan.changes().next().unwrap();
     assert_eq!((change.keep.len(), change.ours.len()), (1, 1));
 }
+
+#[test]
+fn what_was_seen_is_remembered_until_the_next_one_is() {
+    let (mut world, mut ours) = settled(vec![host()]);
+    let before = world.owner().unwrap().to_string();
+    // A read that found nothing was wrong, so the write did not come through, and another copy went on.
+    world.put(None);
+    world.plan(&mut ours);
+    world.put(Some(&before));
+    assert!(
+        world.plan(&mut ours.clone()).providers.contains_key("p"),
+        "the one before is still ours"
+    );
+    let epoch = Owner::parse(&before).unwrap().epoch;
+    world.put(Some(
+        &before.replace(&epoch.to_string(), &(epoch + 1).to_string()),
+    ));
+    held(&world.plan(&mut ours));
+}

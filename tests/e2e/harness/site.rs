@@ -473,19 +473,28 @@ impl Site {
         ledger.spec
     }
 
-    /// The zone at PowerDNS, without SOA, NS and the owner text, which nobody declares.
+    /// The zone at PowerDNS, without SOA, NS and the owner text.
     pub fn zone_at_provider(&self) -> Vec<String> {
-        let mut zone = dns::dump(&self.zone);
-        zone.retain(|line| !line.starts_with("_maildomain."));
-        zone
+        dns::dump(&self.zone)
     }
 
     /// The owner text at PowerDNS; empty where there is none.
     pub fn owner_text(&self) -> String {
-        let marker = format!("_maildomain.{} TXT ", self.zone);
-        let zone = dns::dump(&self.zone);
-        let texts = zone.iter().filter_map(|line| line.strip_prefix(&marker));
-        texts.map(|text| text.trim_matches('"').to_owned()).collect()
+        dns::owner_text(&self.zone)
+    }
+
+    /// Says to a MailDomain that whoever wrote the owner text of this epoch, or this text, is gone.
+    pub fn give_over(&self, object: &str, word: &str) {
+        let said = format!("maildomain.dev/take-over={word}");
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "annotate",
+            "maildomain",
+            object,
+            "--overwrite",
+            &said,
+        ]);
     }
 
     /// Changes an RRset of the zone by hand.
