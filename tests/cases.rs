@@ -103,6 +103,7 @@ cases! {
     include_only
     key_becomes_delegated
     key_drained
+    legacy_dropped
     legacy_off
     legacy_on
     lived_in_zone
@@ -117,6 +118,7 @@ cases! {
     manual_nothing_there
     manual_policy_held
     manual_servers_silent
+    manual_spf_too_heavy
     manual_suspended
     manual_wildcard
     mx_receiving
@@ -129,6 +131,7 @@ cases! {
     observe_generated
     observe_missing
     observe_servers_silent
+    observe_wildcard
     owner_elsewhere
     owner_observed
     owner_restored
@@ -159,6 +162,11 @@ cases! {
     servers_silent_since_now
     shared_ttl
     spec_garbage
+    spf_foreign_unreadable
+    spf_merged_by_terms
+    spf_merged_redirect
+    spf_merged_too_heavy
+    spf_merged_unknown
     spf_too_many_lookups
     suspended_at_rest
     suspended_conflict
@@ -340,7 +348,8 @@ fn tell_status(text: &mut String, status: &MailDomainStatus) {
         let what = format!("{} {} {} {provider}", row.name, row.record_type, row.purpose);
         writeln!(text, "  {what} published={published} verified={verified}{reason}").unwrap();
         // What a person has to read to act on.
-        if row.paste.is_some() || row.purpose == "Owner" {
+        let is_for_a_person = matches!(row.reason.as_deref(), Some("ByHand" | "Different"));
+        if row.paste.is_some() || is_for_a_person || row.purpose == "Owner" {
             indent(
                 text,
                 &format!("    {}", row.message.as_deref().unwrap_or_default()),

@@ -50,6 +50,7 @@ cases! {
     live_conflicts
     live_remembered
     live_silent
+    live_spf_too_heavy
     manual
     mistakes
     no_mail_domain

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::documents::{self, Declared, Documents, Mistake};
 use super::memory::Memory;
-use super::preview::{self, Preview, Seen, When};
+use super::preview::{self, Burdens, Preview, Seen, When};
 use super::show::{self, Counts};
 pub use super::show::{Output, ShowError};
 use super::subject::Subject;
 use crate::config::{Config, ConfigError};
+use crate::controller::look::burdens;
 use crate::lookup::looker::{Looker, LookerConfig};
 use crate::name::Name;
 use crate::publish::seen;
@@ -109,6 +110,17 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let config = Config::parse(&config.as_deref().map(text_of).transpose()?.unwrap_or_default())?;
     let private_zones = config.private_zones()?;
     let private = |domain: &Name| private_zones.iter().any(|zone| domain.is_within(zone));
+    #[expect(clippy::disallowed_methods, reason = "a command's present is when it runs")]
+    let now = Timestamp::now();
+    let moment = |subject: &Subject| {
+        let private_zone = private(&subject.declared.intent.domain);
+        let when = When {
+            now,
+            drain: config.drain(private_zone),
+            deleted: *delete,
+        };
+        (private_zone, when)
+    };
     let seen = if *live {
         let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let looker = LookerConfig {
@@ -116,19 +128,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             ..config.looker(&resolv_conf)?
         };
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::Start)?;
-        runtime.block_on(look(&Looker::new(looker), &subjects, &private))
+        runtime.block_on(look(&Looker::new(looker), &subjects, &moment))
     } else {
         Vec::new()
     };
-    #[expect(clippy::disallowed_methods, reason = "a command's present is when it runs")]
-    let now = Timestamp::now();
     let preview = |(index, subject): (usize, &Subject)| {
-        let private_zone = private(&subject.declared.intent.domain);
-        let when = When {
-            now,
-            drain: config.drain(private_zone),
-            deleted: *delete,
-        };
+        let (private_zone, when) = moment(subject);
         preview::preview(subject, seen.get(index), private_zone, when)
     };
     let previews: Vec<Preview> = subjects.iter().enumerate().map(preview).collect();
@@ -195,12 +200,20 @@ fn text_of(path: &Path) -> Result<String, Failure> {
 }
 
 /// Asks about one domain after the other: each has the looker's whole patience.
-async fn look(looker: &Looker, subjects: &[Subject], private: &dyn Fn(&Name) -> bool) -> Vec<Seen> {
+async fn look(
+    looker: &Looker,
+    subjects: &[Subject],
+    moment: &dyn Fn(&Subject) -> (bool, When),
+) -> Vec<(Seen, Burdens)> {
     let mut all = Vec::new();
     for subject in subjects {
-        let names = preview::names(subject, private(&subject.declared.intent.domain));
+        let (private_zone, when) = moment(subject);
+        let names = preview::names(subject, private_zone);
         let direct = looker.direct(&seen::questions(&names)).await;
-        all.push(seen::by_name(&names, &direct));
+        let seen = seen::by_name(&names, &direct);
+        let records = preview::to_be_weighed(subject, &seen, private_zone, when);
+        let burdens = burdens(looker, records).await;
+        all.push((seen, burdens));
     }
     all
 }

@@ -10,7 +10,10 @@ use super::subject::{Subject, all_keys};
 use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::name::Name;
-use crate::plan::{Explains, Group, Mandate, Plan, Row, Situation, Step, group, owner_key, pasted, plan};
+use crate::plan::{
+    Explains, Group, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, to_weigh,
+};
+use crate::protocol::spf::Burden;
 use crate::protocol::{self, Declaration, PolicyGate, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
@@ -18,6 +21,9 @@ use crate::tenancy::Home;
 
 /// What DNS shows at each name.
 pub(super) type Seen = BTreeMap<Home, Result<Live, PublishError>>;
+
+/// What SPF records cost receivers.
+pub(super) type Burdens = BTreeMap<Name, Burden>;
 
 /// At what moment, and whether for the end.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +135,12 @@ fn is_signed(intent: &Intent) -> bool {
 }
 
 /// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
-pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool, when: When) -> Preview {
+pub(super) fn preview(
+    subject: &Subject,
+    seen: Option<&(Seen, Burdens)>,
+    private_zone: bool,
+    when: When,
+) -> Preview {
     let Declared {
         file,
         name,
@@ -138,11 +149,13 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
         deletion_policy,
         intent,
     } = &subject.declared;
-    let empty: Seen = names(subject, private_zone)
-        .iter()
-        .map(|name| (Home::in_dns(name), Ok(Live::default())))
-        .collect();
-    let live = seen.unwrap_or(&empty);
+    let unseen = || {
+        let names = names(subject, private_zone).into_iter();
+        names
+            .map(|name| (Home::in_dns(&name), Ok(Live::default())))
+            .collect()
+    };
+    let (live, burdens) = &seen.cloned().unwrap_or_else(|| (unseen(), Burdens::new()));
     let gate = dmarc::policy_gate(intent, false, |key| {
         live.values()
             .flatten()
@@ -154,12 +167,12 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
     let plan = if retained {
         Plan::default()
     } else {
-        planned(subject, live, gate, private_zone, when)
+        planned(subject, (live, burdens), gate, private_zone, when)
     };
     let mut entries: Vec<Entry> = plan
         .rows
         .iter()
-        .map(|row| entry(row, &plan, live, intent.ttl))
+        .map(|row| entry(row, &plan, live, burdens, intent.ttl))
         .collect();
     if !when.deleted {
         let unmade = subject.unmade();
@@ -185,7 +198,44 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
 }
 
 /// What a pass would do, were it allowed to.
-fn planned(subject: &Subject, live: &Seen, gate: PolicyGate, private_zone: bool, when: When) -> Plan {
+fn planned(
+    subject: &Subject,
+    (live, burdens): (&Seen, &Burdens),
+    gate: PolicyGate,
+    private_zone: bool,
+    when: When,
+) -> Plan {
+    situated(subject, live, gate, private_zone, when, |situation| {
+        plan(&Situation {
+            mandate: Mandate {
+                burdens,
+                ..situation.mandate
+            },
+            ..*situation
+        })
+    })
+}
+
+/// The SPF records whose cost for receivers is to be found out for the plan.
+pub(super) fn to_be_weighed(
+    subject: &Subject,
+    live: &Seen,
+    private_zone: bool,
+    when: When,
+) -> BTreeMap<Name, String> {
+    // They are the same whether the policy is held or not.
+    let gate = PolicyGate::Held(DmarcPolicy::None);
+    situated(subject, live, gate, private_zone, when, to_weigh)
+}
+
+fn situated<R>(
+    subject: &Subject,
+    live: &Seen,
+    gate: PolicyGate,
+    private_zone: bool,
+    when: When,
+    then: impl FnOnce(&Situation<'_>) -> R,
+) -> R {
     let intent = &subject.declared.intent;
     let declaration = Declaration {
         intent,
@@ -208,7 +258,7 @@ fn planned(subject: &Subject, live: &Seen, gate: PolicyGate, private_zone: bool,
             ..Mandate::END
         }
     };
-    plan(&Situation {
+    then(&Situation {
         domain: &intent.domain,
         mandate,
         ttl: intent.ttl,
@@ -317,7 +367,7 @@ pub(super) fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Stri
     values.into_iter().map(ToString::to_string).collect()
 }
 
-fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
+fn entry(row: &Row, plan: &Plan, live: &Seen, burdens: &Burdens, ttl: u32) -> Entry {
     let Row { group, home: _, step } = row;
     let change = plan.changes().find(|change| change.key == group.key);
     let (fate, note) = match step {
@@ -331,8 +381,8 @@ fn entry(row: &Row, plan: &Plan, live: &Seen, ttl: u32) -> Entry {
             written(group, change),
             Some("what is replaced is kept and given back at the end (spec.publishing.adoption)".to_owned()),
         ),
-        Step::Conflict(why) => (conflict(group, live, why), None),
-        Step::Withheld(withheld) => (conflict(group, live, &withheld.message), None),
+        Step::Conflict(why) => conflict(group, live, burdens, why),
+        Step::Withheld(withheld) => conflict(group, live, burdens, &withheld.message),
         Step::Refused(refusal) => (unread(group, refusal.to_string()), None),
         Step::Unread(error) => (unread(group, error.to_string()), None),
     };
@@ -396,7 +446,7 @@ fn written(group: &Group, change: Option<&Change>) -> Fate {
     }
 }
 
-fn conflict(group: &Group, live: &Seen, why: &str) -> Fate {
+fn conflict(group: &Group, live: &Seen, burdens: &Burdens, why: &str) -> (Fate, Option<String>) {
     let rrset = standing(group, live);
     let there: Vec<String> = rrset
         .iter()
@@ -405,16 +455,16 @@ fn conflict(group: &Group, live: &Seen, why: &str) -> Fate {
         .map(|(raw, _)| raw.clone())
         .collect();
     // An alias in the way is another RRset: no record to paste helps there.
-    let paste = if there.is_empty() {
-        Vec::new()
+    let (paste, note) = if there.is_empty() {
+        (Vec::new(), None)
     } else {
-        texts(&pasted(group, rrset))
+        let offer = offer(group, rrset, burdens);
+        // Without a line to paste the reason says all.
+        let note = offer.note.filter(|_| !offer.values.is_empty());
+        (texts(&offer.values), note)
     };
-    Fate::Conflict {
-        there,
-        paste,
-        why: why.to_owned(),
-    }
+    let why = why.to_owned();
+    (Fate::Conflict { there, paste, why }, note)
 }
 
 /// What a reader should know before the lines.

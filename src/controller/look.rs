@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use super::Context;
 use crate::api::Truth;
 use crate::finding::Finding;
-use crate::lookup::{Answer, Direct, Facts};
+use crate::lookup::looker::Looker;
+use crate::lookup::{Answer, Direct, Facts, Failure};
 use crate::name::Name;
 use crate::plan::Group;
 use crate::protocol::alignment::{self, Proof};
-use crate::protocol::{self, Declaration, Evidence, spf};
+use crate::protocol::spf::{self, Burden};
+use crate::protocol::{self, Declaration, Evidence};
 use crate::record::Key;
 use crate::verify::{Verdict, silent_servers, verify};
 
@@ -75,34 +77,38 @@ async fn judge(
         known.extend(ctx.looker.receiver(&asked).await);
         // What the looker left out is not asked again.
         for key in asked {
-            known
-                .entry(key)
-                .or_insert(Answer::Failed(crate::lookup::Failure::NotAsked));
+            known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
         }
     }
     (Vec::new(), Proof::Unknown)
 }
 
-/// Whether receivers could evaluate this SPF record, which may not stand there yet. What nobody could be asked about it
-/// counts against it.
-pub async fn bears(ctx: &Context, name: &Name, text: &str) -> bool {
+/// What each of these SPF records, which may not stand there yet, costs receivers.
+pub async fn burdens(looker: &Looker, records: BTreeMap<Name, String>) -> BTreeMap<Name, Burden> {
+    let mut burdens = BTreeMap::new();
+    for (name, text) in records {
+        let burden = burden(looker, &name, &text).await;
+        burdens.insert(name, burden);
+    }
+    burdens
+}
+
+async fn burden(looker: &Looker, name: &Name, text: &str) -> Burden {
     let mut known: BTreeMap<Key, Answer> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let facts = Facts::new(known.clone());
-        let bears = spf::bears(&facts, name, text);
+        let burden = spf::burden(&facts, name, text);
         let mut missing = facts.take_missing();
         missing.retain(|key| !known.contains_key(key));
         if missing.is_empty() {
-            return bears;
+            return burden;
         }
-        known.extend(ctx.looker.receiver(&missing).await);
+        known.extend(looker.receiver(&missing).await);
         for key in missing {
-            known
-                .entry(key)
-                .or_insert(Answer::Failed(crate::lookup::Failure::NotAsked));
+            known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
         }
     }
-    false
+    Burden::Unknown(name.clone(), Failure::NotAsked)
 }
 
 /// One run of all checks; pure.

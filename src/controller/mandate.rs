@@ -1,6 +1,6 @@
 //! What a declaration may do to what stands there: what its generation explains, and what stays beside it. (client)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -9,7 +9,6 @@ use super::book::Book;
 use super::{Context, Error, look};
 use crate::api::{ACKNOWLEDGE_DELETIONS, MailDomain, PlannedFor};
 use crate::intent::{Conduct, Intent};
-use crate::name::Name;
 use crate::plan::{Explains, Mandate, Plan, Situation, plan, still_asked, to_weigh, war};
 use crate::publish::PublishError;
 
@@ -41,16 +40,11 @@ fn planned(object: &MailDomain) -> Option<PlannedFor> {
     })
 }
 
-/// The plan, after SPF records with retiring terms were weighed: one that asks too much would be worse than none.
+/// The plan, after its SPF records were weighed: one that asks too much would be worse than none.
 pub(super) async fn weighed(ctx: &Context, situation: Situation<'_>) -> Plan {
-    let mut too_heavy: BTreeSet<Name> = BTreeSet::new();
-    for (name, text) in to_weigh(&situation) {
-        if !look::bears(ctx, &name, &text).await {
-            too_heavy.insert(name);
-        }
-    }
+    let burdens = look::burdens(&ctx.looker, to_weigh(&situation)).await;
     let mandate = Mandate {
-        too_heavy: &too_heavy,
+        burdens: &burdens,
         ..situation.mandate
     };
     plan(&Situation { mandate, ..situation })

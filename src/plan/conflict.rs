@@ -1,6 +1,13 @@
 //! What stands in the way, and the line to paste. Our own words; foreign text only where a person needs it to decide.
 
+use std::collections::BTreeMap;
+
+use super::merge::{Merged, merge};
+use super::retire::LONGEST_TEXT;
 use super::{Group, Situation, Written};
+use crate::name::Name;
+use crate::protocol::spf::Burden;
+use crate::protocol::spf::evaluate::LOOKUP_LIMIT;
 use crate::protocol::{Purpose, Sharing};
 use crate::publish::{Live, LiveRrset};
 use crate::record::{Key, RecordType, Value, Values};
@@ -8,23 +15,60 @@ use crate::record::{Key, RecordType, Value, Values};
 /// A status message is cut behind so many bytes.
 pub(super) const LONGEST: usize = 512;
 
-/// A foreign value of our kind: names it and shows the record that would serve both or replace it.
-pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>) -> String {
-    let there = standing(group, rrset);
-    let paste: Vec<String> = pasted(group, rrset).iter().map(Value::to_string).collect();
-    let there = format!(
-        "{there} stands there and was not written by this operator; nothing is written at {}. To go on, ",
-        group.key
-    );
-    let paste = format!("replace it by {}", paste.join(", "));
-    // A record that is pasted cut off does harm: it is shown whole or not at all.
-    if there.len() + paste.len() <= LONGEST {
-        return there + &paste;
+/// What a person may do about somebody else's records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// What to paste in their place: our values, with the SPF record that stands there merged in. Empty when nothing that
+    /// serves both would work.
+    pub values: Vec<Value>,
+    /// What to know about them; without values, why there are none and what to do instead.
+    pub note: Option<String>,
+}
+
+impl Offer {
+    /// The values and the note behind a text, or the note alone.
+    pub(super) fn after(&self, verb: &str) -> String {
+        let Self { values, note } = self;
+        let shown: Vec<String> = values.iter().map(Value::to_string).collect();
+        match (values.is_empty(), note) {
+            (false, Some(note)) => format!("{verb} {}; {note}", shown.join(", ")),
+            (false, None) => format!("{verb} {}", shown.join(", ")),
+            (true, note) => note.clone().unwrap_or_default(),
+        }
     }
-    there
+}
+
+/// A foreign value of our kind: names it and shows the record that would serve both or replace it.
+pub(super) fn foreign(group: &Group, rrset: Option<&LiveRrset>, burdens: &BTreeMap<Name, Burden>) -> String {
+    let there = |limit| {
+        format!(
+            "{} stands there and was not written by this operator; nothing is written at {}. To go on, ",
+            shorten(&standing(group, rrset), limit),
+            group.key
+        )
+    };
+    let offer = offer(group, rrset, burdens);
+    // A record that is pasted cut off does harm: it is shown whole or not at all.
+    let texts = [
+        there(160) + &offer.after("replace it by"),
+        there(60) + &offer.after("replace it by"),
+    ];
+    if let Some(text) = texts.into_iter().find(|text| text.len() <= LONGEST) {
+        return text;
+    }
+    there(160)
         + match group.purpose {
             Purpose::Spf => "declare its terms too (egress or spf.includes of a sender) and remove it",
-            _ => "remove it; what is declared is then written in its place",
+            Purpose::Host
+            | Purpose::Reverse
+            | Purpose::Mx
+            | Purpose::ReturnPath
+            | Purpose::SenderId
+            | Purpose::Dkim
+            | Purpose::DomainKeysPolicy
+            | Purpose::Dmarc
+            | Purpose::Bimi
+            | Purpose::Owner => "remove it; what is declared is then written in its place",
         }
 }
 
@@ -39,15 +83,88 @@ pub(super) fn standing(group: &Group, rrset: Option<&LiveRrset>) -> String {
     shorten(&there.join(", "), 160)
 }
 
-/// What a person would paste: our values, with the SPF record that stands there merged in.
-pub fn pasted(group: &Group, rrset: Option<&LiveRrset>) -> Vec<Value> {
-    let merged = |value: &Value| match (group.purpose, value) {
-        (Purpose::Spf, Value::Txt(ours)) if ours.starts_with("v=spf1") => {
-            Value::Txt(merge_spf(texts(group, rrset).filter(|t| is_spf_text(t)), ours))
-        }
-        _ => value.clone(),
+/// What to paste in the place of what stands there. A merged SPF record that no receiver could evaluate is not offered.
+pub fn offer(group: &Group, rrset: Option<&LiveRrset>, burdens: &BTreeMap<Name, Burden>) -> Offer {
+    let Some(merged) = merged(group, rrset) else {
+        return Offer {
+            values: group.values.iter().cloned().collect(),
+            note: None,
+        };
     };
-    group.values.iter().map(merged).collect()
+    let burden = burdens.get(&group.key.name);
+    let nothing = |note| Offer {
+        values: Vec::new(),
+        note: Some(note),
+    };
+    let merged = match (merged, burden) {
+        (Err(term), _) => {
+            return nothing(format!(
+                "mend or remove it: receivers cannot read `{}` in it, and so use none of it",
+                shorten(&term, 60)
+            ));
+        }
+        (Ok(merged), Some(Burden::TooMany(lookups))) => return nothing(too_many(&merged, *lookups)),
+        (Ok(_), Some(Burden::Broken(why))) => {
+            return nothing(format!(
+                "mend it first: receivers could not use a record with its terms, since {}",
+                shorten(why, 200)
+            ));
+        }
+        (Ok(merged), Some(Burden::Bearable | Burden::Unknown(..)) | None) => merged,
+    };
+    let unknown = match burden {
+        Some(Burden::Unknown(name, failure)) => Some(format!(
+            "whether it asks DNS more than {LOOKUP_LIMIT} times is not known, since {name} {failure}"
+        )),
+        Some(Burden::Bearable | Burden::TooMany(_) | Burden::Broken(_)) | None => None,
+    };
+    let long = (merged.text.len() > LONGEST_TEXT).then(|| {
+        format!(
+            "its {} octets do not fit an answer of 512, so receivers must ask again over TCP",
+            merged.text.len()
+        )
+    });
+    let notes: Vec<String> = merged.end.into_iter().chain(unknown).chain(long).collect();
+    let others = group.values.iter().filter(|value| !is_spf(value)).cloned();
+    Offer {
+        values: [Value::Txt(merged.text)].into_iter().chain(others).collect(),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
+}
+
+fn too_many(merged: &Merged, lookups: usize) -> String {
+    let ours = if merged.added.is_empty() {
+        "it makes".to_owned()
+    } else {
+        format!(
+            "with what is declared ({}) it would make",
+            shorten(&merged.added.join(" "), 120)
+        )
+    };
+    format!(
+        "take includes out of it: {ours} receivers ask DNS {lookups} times, and more than {LOOKUP_LIMIT} fail (RFC 7208 section 4.6.4). Write addresses in the place of includes, or let a sender use a subdomain (returnPath.domain)"
+    )
+}
+
+/// The SPF record that stands there and ours as one, where both are; a term of theirs that nobody can read otherwise.
+fn merged(group: &Group, rrset: Option<&LiveRrset>) -> Option<Result<Merged, String>> {
+    let ours = group.values.iter().find(|value| is_spf(value))?.as_txt()?;
+    let mut theirs = texts(group, rrset).filter(|text| is_spf_text(text)).peekable();
+    theirs.peek()?;
+    Some(merge(theirs, ours))
+}
+
+/// The merged record that would be offered, if something else than ours stands there.
+pub(super) fn to_weigh(group: &Group, rrset: Option<&LiveRrset>) -> Option<String> {
+    let merged = merged(group, rrset)?.ok()?;
+    let is_other = |text: &str| is_spf_text(text) && !group.values.iter().any(|v| v.as_txt() == Some(text));
+    let more = texts(group, rrset).filter(|text| is_other(text)).count();
+    let single = texts(group, rrset).filter(|text| is_spf_text(text)).count() == 1;
+    (more > 0 && !(single && merged.added.is_empty())).then_some(merged.text)
+}
+
+fn is_spf(value: &Value) -> bool {
+    Sharing::Prefix("v=spf1").claims(value)
 }
 
 fn is_spf_text(text: &str) -> bool {
@@ -100,15 +217,13 @@ fn first_raw(rrset: &LiveRrset) -> Option<String> {
     rrset.records.keys().next().cloned()
 }
 
-/// Whether the one SPF record that stands there holds every term of ours before its end, and all else is as wanted.
+/// Whether the one SPF record that stands there authorises all that ours does, and all else is as wanted.
 pub(super) fn is_merged(group: &Group, claimed: &Values) -> bool {
-    let is_spf = |value: &&Value| Sharing::Prefix("v=spf1").claims(value);
-    let (ours, wanted): (Vec<&Value>, Vec<&Value>) = group.values.iter().partition(is_spf);
-    let (theirs, there): (Vec<&Value>, Vec<&Value>) = claimed.iter().partition(is_spf);
+    let (ours, wanted): (Vec<&Value>, Vec<&Value>) = group.values.iter().partition(|value| is_spf(value));
+    let (theirs, there): (Vec<&Value>, Vec<&Value>) = claimed.iter().partition(|value| is_spf(value));
     match (ours.as_slice(), theirs.as_slice()) {
         ([Value::Txt(ours)], [Value::Txt(theirs)]) => {
-            let terms: Vec<&str> = theirs.split_ascii_whitespace().collect();
-            wanted == there && merge_spf([theirs.as_str()].into_iter(), ours) == terms.join(" ")
+            wanted == there && merge([theirs.as_str()], ours).is_ok_and(|merged| merged.added.is_empty())
         }
         _ => false,
     }
@@ -124,54 +239,10 @@ fn texts<'a>(group: &'a Group, rrset: Option<&'a LiveRrset>) -> impl Iterator<It
         .filter_map(Value::as_txt)
 }
 
-/// Their first record with every missing term of the others and of ours put before its end (RFC 7208 section 4.6.2:
-/// terms behind `all` are not read).
-fn merge_spf<'a>(theirs: impl Iterator<Item = &'a str>, ours: &'a str) -> String {
-    let is_end = |term: &str| {
-        term.trim_start_matches(['+', '-', '~', '?'])
-            .eq_ignore_ascii_case("all")
-            || term.starts_with("redirect=")
-    };
-    let mut texts = theirs.chain([ours]);
-    let mut terms: Vec<&str> = texts.next().unwrap_or(ours).split_ascii_whitespace().collect();
-    let end = terms.iter().position(|term| is_end(term)).unwrap_or(terms.len());
-    let mut missing: Vec<&str> = Vec::new();
-    for term in texts.flat_map(|text| text.split_ascii_whitespace().skip(1)) {
-        let known = terms[..end]
-            .iter()
-            .chain(&missing)
-            .any(|have| have.eq_ignore_ascii_case(term));
-        if !known && !is_end(term) {
-            missing.push(term);
-        }
-    }
-    terms.splice(end..end, missing);
-    terms.join(" ")
-}
-
 pub(super) fn shorten(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }
     let head: String = text.chars().take(limit).collect();
     format!("{head}...")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merged_spf_keeps_their_terms_and_end() {
-        let theirs = "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all";
-        let ours = "v=spf1 ip4:203.0.113.4 ip6:2001:db8::4 ~all";
-        assert_eq!(
-            merge_spf([theirs].into_iter(), ours),
-            "v=spf1 include:_spf.google.com ip4:203.0.113.4 ip6:2001:db8::4 -all"
-        );
-        assert_eq!(
-            merge_spf([theirs, "v=spf1 mx ?all"].into_iter(), ours),
-            "v=spf1 include:_spf.google.com ip4:203.0.113.4 mx ip6:2001:db8::4 -all"
-        );
-    }
 }

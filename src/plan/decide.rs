@@ -168,7 +168,7 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
             Step::Write
         }
         Some(_) | None if adoption == Adoption::Replace => Step::Replace,
-        Some(_) | None => Step::Conflict(conflict::foreign(group, rrset)),
+        Some(_) | None => Step::Conflict(conflict::foreign(group, rrset, situation.mandate.burdens)),
     }
 }
 

@@ -16,12 +16,14 @@ pub struct Group {
     pub values: Values,
     /// Which live values are ours to have.
     pub sharing: Vec<Sharing>,
+    /// What we wrote there by the ledger, of a kind that is declared no more: still ours to remove.
+    pub past: Values,
 }
 
 impl Group {
-    /// Whether a live value is of our kind, whoever wrote it.
+    /// Whether a live value is of our kind, whoever wrote it, or was written by us.
     pub fn claims(&self, value: &Value) -> bool {
-        self.sharing.iter().any(|sharing| sharing.claims(value))
+        self.sharing.iter().any(|sharing| sharing.claims(value)) || self.past.contains(value)
     }
 
     /// Whether other values may stand beside ours.
@@ -47,6 +49,7 @@ pub fn group(wanted: Vec<Wanted>) -> Vec<Group> {
             purpose,
             values: Values::new(),
             sharing: Vec::new(),
+            past: Values::new(),
         });
         group.purpose = group.purpose.min(purpose);
         group.values.extend(values);

@@ -1,10 +1,11 @@
 //! Whose word a plan follows, and what that word explains.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
 use crate::name::Name;
+use crate::protocol::spf::Burden;
 
 /// The declaration behind a plan.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +18,8 @@ pub struct Mandate<'a> {
     pub acknowledged: Option<&'a str>,
     /// How long MX, SPF terms and mail hosts stay after nobody declares them any more. Zero: not at all.
     pub retire_after: SignedDuration,
-    /// Names whose SPF record would not bear the lookups of its retiring terms, see [`super::to_weigh`].
-    pub too_heavy: &'a BTreeSet<Name>,
+    /// What the SPF records of [`super::to_weigh`] cost receivers.
+    pub burdens: &'a BTreeMap<Name, Burden>,
 }
 
 /// Which removals a declaration explains.
@@ -32,7 +33,7 @@ pub enum Explains {
     Everything,
 }
 
-static NOTHING: BTreeSet<Name> = BTreeSet::new();
+static NOTHING: BTreeMap<Name, Burden> = BTreeMap::new();
 
 impl Mandate<'_> {
     /// The end of a MailDomain, or a plan without a cluster: every removal is meant, and nothing retires.
@@ -41,6 +42,6 @@ impl Mandate<'_> {
         explains: Explains::Everything,
         acknowledged: None,
         retire_after: SignedDuration::ZERO,
-        too_heavy: &NOTHING,
+        burdens: &NOTHING,
     };
 }

@@ -9,10 +9,12 @@ mod decide;
 mod group;
 mod mandate;
 mod marks;
+mod merge;
 mod owner;
 mod retire;
 mod stay;
 pub mod war;
+mod weigh;
 mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,18 +27,19 @@ use crate::intent::{Conduct, Mode};
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
-use crate::record::{Key, RecordType, Values};
+use crate::record::{Key, RecordType, Value, Values};
 use crate::tenancy::{Home, Refusal};
 use stay::Stays;
 
 pub use breaker::HeldBack;
-pub use conflict::pasted;
+pub use conflict::{Offer, offer};
 pub use group::{Group, group};
 pub use mandate::{Explains, Mandate};
 pub use marks::{Marks, War};
 use owner::Standing;
 pub use owner::{Owner, Writer, is_owner, key as owner_key};
-pub use retire::{Retiring, to_weigh};
+pub use retire::Retiring;
+pub use weigh::to_weigh;
 pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
@@ -248,6 +251,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         written: situation.written.clone(),
         ..Plan::default()
     };
+    let remembered = with_past(situation);
+    let situation = &Situation {
+        groups: &remembered,
+        ..*situation
+    };
     let mut stays = Stays::decide(situation);
     let (groups, whole) = (
         std::mem::take(&mut stays.groups),
@@ -295,6 +303,19 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         provider.changes.sort_by_key(|change| order(change, &renewed));
     }
     plan
+}
+
+/// The groups, which know what we wrote at them before. A kind of text that was declared there and is no more would
+/// otherwise count as somebody else's, and stay for ever.
+fn with_past(situation: &Situation<'_>) -> Vec<Group> {
+    let mut groups = situation.groups.to_vec();
+    for group in &mut groups {
+        if let Some(entry) = situation.written.get(&group.key) {
+            let other_kind = |value: &&Value| !group.claims(value);
+            group.past = entry.values.iter().filter(other_kind).cloned().collect();
+        }
+    }
+    groups
 }
 
 /// The owner text guards all the rest. Removing DMARC comes first, writing it last; other removals come after the additions,

@@ -296,6 +296,7 @@ fn group(key: Key, values: Values) -> Group {
         purpose: Purpose::Owner,
         values,
         sharing: vec![Sharing::Prefix(VERSION)],
+        past: Values::new(),
     }
 }
 

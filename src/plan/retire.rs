@@ -11,12 +11,13 @@ use super::marks::Marks;
 use super::{Group, Situation, Written, breaker};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::protocol::spf::Burden;
 use crate::protocol::{Purpose, Sharing};
 use crate::publish::Live;
 use crate::record::{Key, RecordType, Value, Values};
 
 /// With a name in front and a header around it a text of this length fits an answer of 512 octets (RFC 7208 section 3.4).
-const LONGEST_TEXT: usize = 450;
+pub(super) const LONGEST_TEXT: usize = 450;
 
 /// What stays at one RRset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) fn beside(
         (Purpose::Mx, RecordType::Mx) => exchanges(situation, group, marks, entry, &there),
         (_, RecordType::Txt) => {
             let terms = terms(situation, group, marks, entry, &there)?;
-            let (text, kept, no_room) = merge(group, &terms, situation.mandate.too_heavy)?;
+            let (text, kept, no_room) = merge(group, &terms, situation.mandate.burdens)?;
             if !no_room.is_empty() {
                 cut.insert(group.key.clone(), no_room);
             }
@@ -121,6 +122,7 @@ pub(super) fn whole(
         purpose: entry.purpose,
         values: there,
         sharing: vec![sharing],
+        past: Values::new(),
     };
     let what = dated.into_keys().collect();
     Some((group, Retiring { what, until }))
@@ -259,10 +261,13 @@ fn terms(
 fn merge(
     group: &Group,
     terms: &BTreeMap<String, Timestamp>,
-    too_heavy: &BTreeSet<Name>,
+    burdens: &BTreeMap<Name, Burden>,
 ) -> Option<(String, Vec<String>, Vec<String>)> {
     let ours = spf_text(&group.values)?;
-    let heavy = too_heavy.contains(&group.key.name);
+    // What nobody could be asked about counts against it: nobody misses a term that nobody declares.
+    let heavy = burdens
+        .get(&group.key.name)
+        .is_some_and(|burden| *burden != Burden::Bearable);
     let (mut kept, mut no_room): (Vec<String>, Vec<String>) =
         terms.keys().cloned().partition(|term| !(heavy && asks_dns(term)));
     let mut text = with(&ours, &kept);
@@ -273,20 +278,14 @@ fn merge(
     Some((text, kept, no_room))
 }
 
-/// The records of this plan whose retiring terms ask DNS. Whether they keep within the limits of RFC 7208 section 4.6.4 has
-/// to be found out before the plan is made; those that do not belong into [`super::Mandate::too_heavy`].
-pub fn to_weigh(situation: &Situation<'_>) -> BTreeMap<Name, String> {
-    let candidate = |group: &Group| {
-        let entry = situation.written.get(&group.key)?;
-        let live = situation.live.get(&entry.home)?.as_ref().ok()?;
-        let there: Values = live.values(&group.key).cloned().collect();
-        let terms = terms(situation, group, &mut entry.marks.clone(), entry, &there)?;
-        let (text, kept, _) = merge(group, &terms, &BTreeSet::new())?;
-        kept.iter()
-            .any(|term| asks_dns(term))
-            .then(|| (group.key.name.clone(), text))
-    };
-    situation.groups.iter().filter_map(candidate).collect()
+/// The record with all of its retiring terms, if some of them ask DNS.
+pub(super) fn to_weigh(situation: &Situation<'_>, group: &Group) -> Option<String> {
+    let entry = situation.written.get(&group.key)?;
+    let live = situation.live.get(&entry.home)?.as_ref().ok()?;
+    let there: Values = live.values(&group.key).cloned().collect();
+    let terms = terms(situation, group, &mut entry.marks.clone(), entry, &there)?;
+    let (text, kept, _) = merge(group, &terms, &BTreeMap::new())?;
+    kept.iter().any(|term| asks_dns(term)).then_some(text)
 }
 
 fn is_spf(value: &Value) -> bool {

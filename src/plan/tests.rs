@@ -216,7 +216,7 @@ fn a_foreign_spf_record_is_a_conflict_and_the_rest_goes_out() {
             &[r#"example.com TXT "v=spf1 include:_spf.google.com -all""#],
         ),
         r#"+ mail.example.com A 203.0.113.4
-           ! example.com TXT "v=spf1 include:_spf.google.com -all" stands there and was not written by this operator; nothing is written at example.com TXT. To go on, replace it by "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all""#,
+           ! example.com TXT "v=spf1 include:_spf.google.com -all" stands there and was not written by this operator; nothing is written at example.com TXT. To go on, replace it by "v=spf1 include:_spf.google.com ip4:203.0.113.4 -all"; its end -all is kept; ~all is declared"#,
     );
 }
 

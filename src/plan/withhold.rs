@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Group, Plan, Situation, Step, conflict, decide};
+use super::{Group, Offer, Plan, Situation, Step, conflict, decide};
 use crate::intent::{Conduct, Drift, Mode};
 use crate::publish::{Live, LiveRrset};
 use crate::record::{Key, Value};
@@ -14,7 +14,7 @@ pub struct Withheld {
     pub why: Why,
     /// What stands there instead and what to do.
     pub message: String,
-    /// The record as lines of a zone file, whole.
+    /// The record as lines of a zone file, whole. Empty where no record would serve, as the message says.
     pub paste: String,
 }
 
@@ -71,14 +71,18 @@ pub(super) fn restrain(situation: &Situation<'_>, group: &Group, live: &Live, st
         (Mode::Publish, step) if step.writes() && conduct.suspend => Why::Suspended,
         (Mode::Publish | Mode::Manual | Mode::Observe, _) => return step,
     };
-    let values: Vec<Value> = if matches!(why, Why::Drift | Why::Suspended) {
-        group.values.iter().cloned().collect()
-    } else {
-        conflict::pasted(group, rrset)
+    let offer = match why {
+        Why::Drift | Why::Suspended => Offer {
+            values: group.values.iter().cloned().collect(),
+            note: None,
+        },
+        Why::Absent | Why::Changed | Why::Missing | Why::Different => {
+            conflict::offer(group, rrset, situation.mandate.burdens)
+        }
     };
     let ttl = decide::ttl_for(situation, group, live);
-    let paste = zone_lines(&group.key, ttl, &values);
-    let message = message(why, &there, &values, group, rrset, situation.ttl);
+    let paste = zone_lines(&group.key, ttl, &offer.values);
+    let message = message(why, &there, &offer, group, rrset, situation.ttl);
     Step::Withheld(Withheld { why, message, paste })
 }
 
@@ -86,14 +90,12 @@ pub(super) fn restrain(situation: &Situation<'_>, group: &Group, live: &Live, st
 fn message(
     why: Why,
     there: &str,
-    values: &[Value],
+    offer: &Offer,
     group: &Group,
     rrset: Option<&LiveRrset>,
     ttl: u32,
 ) -> String {
     let key = &group.key;
-    let shown: Vec<String> = values.iter().map(Value::to_string).collect();
-    let shown = format!("{key} {}", shown.join(", "));
     let other_ttl = rrset.filter(|r| r.ttl != ttl && group.values.iter().eq(r.records.values().flatten()));
     let (head, verb) = match (why, other_ttl) {
         (Why::Absent, _) => (String::new(), "add"),
@@ -127,7 +129,10 @@ fn message(
             "to mend it, write",
         ),
     };
-    let whole = format!("{head}{verb} {shown}");
+    let whole = head.clone() + &offer.after(&format!("{verb} {key}"));
+    if offer.values.is_empty() {
+        return whole;
+    }
     // A record that is pasted cut off does harm: it is shown whole or not at all.
     if whole.len() <= conflict::LONGEST {
         return whole;

@@ -58,7 +58,7 @@ fn record(account: &Account<'_>, row: &Row) -> RecordStatus {
         reason: reason.map(str::to_owned),
         message: message.map(|text| bounded_text(&text)),
         paste: match &row.step {
-            Step::Withheld(withheld) => Some(withheld.paste.clone()),
+            Step::Withheld(withheld) => Some(withheld.paste.clone()).filter(|lines| !lines.is_empty()),
             Step::InPlace
             | Step::Satisfied
             | Step::Adopt

@@ -18,6 +18,7 @@ use maildomain::plan::{
     to_weigh, war,
 };
 use maildomain::protocol::alignment::{self, Proof};
+use maildomain::protocol::spf::Burden;
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
 use maildomain::publish::seen;
 use maildomain::record::{Key, RecordType};
@@ -219,8 +220,8 @@ impl<'a> Course<'a> {
             now: self.now,
             drain: DRAIN,
         };
-        let too_heavy = too_heavy(&situation, &NameServers::new(&self.zone, &self.setting.overrides));
-        situation.mandate.too_heavy = &too_heavy;
+        let burdens = burdens(&situation, &NameServers::new(&self.zone, &self.setting.overrides));
+        situation.mandate.burdens = &burdens;
         plan(&situation)
     }
 
@@ -376,26 +377,27 @@ impl<'a> Course<'a> {
     }
 }
 
-/// As `controller::publish` finds it out.
-fn too_heavy(situation: &Situation<'_>, servers: &NameServers) -> BTreeSet<Name> {
-    let bears = |name: &Name, text: &str| {
+/// As `controller::look` finds them out.
+fn burdens(situation: &Situation<'_>, servers: &NameServers) -> BTreeMap<Name, Burden> {
+    let burden = |name: &Name, text: &str| {
         let mut facts = Facts::new(BTreeMap::new());
         for _ in 0..ROUNDS {
-            let bears = protocol::spf::bears(&facts, name, text);
+            let burden = protocol::spf::burden(&facts, name, text);
             let missing = facts.take_missing();
             if missing.is_empty() {
-                return bears;
+                return burden;
             }
             for key in missing {
                 let answer = servers.resolve(&key);
                 facts.learn(key, answer);
             }
         }
-        false
+        panic!("weighing asks for ever");
     };
-    let mut names = to_weigh(situation);
-    names.retain(|name, text| !bears(name, text));
-    names.into_keys().collect()
+    let records = to_weigh(situation).into_iter();
+    records
+        .map(|(name, text)| (name.clone(), burden(&name, &text)))
+        .collect()
 }
 
 fn ask(servers: &NameServers, keys: BTreeSet<Key>) -> Direct {

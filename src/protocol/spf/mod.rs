@@ -25,7 +25,7 @@ use crate::name::Name;
 
 pub use authorize::{SenderSpf, sender_result};
 pub use evaluate::{Client, Outcome, SpfResult, check_host};
-pub use walk::bears;
+pub use walk::{Burden, burden};
 
 /// SPF.
 pub const PROTOCOL: Protocol = Protocol {

@@ -90,20 +90,65 @@ pub fn walk(facts: &Facts, domain: &Name, record: &Record, address_type: RecordT
     walker.walk
 }
 
-/// Whether receivers can evaluate a record at a name within the limits of RFC 7208 section 4.6.4: everything that it leads
-/// to is known, in order, and not too much.
-pub fn bears(facts: &Facts, domain: &Name, text: &str) -> bool {
-    let Ok(record) = parse::parse(text) else {
-        return false;
+/// What receivers make of a record within the limits of RFC 7208 section 4.6.4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Burden {
+    /// They can evaluate it.
+    Bearable,
+    /// So many terms ask DNS, which are too many. Not counted far beyond the limit.
+    TooMany(usize),
+    /// Evaluation stops for another reason, in words: a broken target, terms that find nothing.
+    Broken(String),
+    /// This name gave no answer, so nobody knows.
+    Unknown(Name, Failure),
+}
+
+/// Weighs a record that stands at a name or may come to stand there, for the worst of clients.
+pub fn burden(facts: &Facts, domain: &Name, text: &str) -> Burden {
+    let record = match parse::parse(text) {
+        Ok(record) => record,
+        Err(errors) => {
+            let term = errors.into_iter().next().map_or_else(String::new, |e| e.term);
+            return Burden::Broken(format!("`{term}` is no term of SPF"));
+        }
     };
-    [RecordType::A, RecordType::Aaaa].into_iter().all(|address_type| {
-        let walk = walk(facts, domain, &record, address_type);
-        walk.lookups <= LOOKUP_LIMIT
-            && walk.voids.len() <= VOID_LIMIT
-            && walk.broken.is_empty()
-            && walk.crowded.is_empty()
-            && walk.unknown.is_empty()
-    })
+    let walks: Vec<Walk> = [RecordType::A, RecordType::Aaaa]
+        .into_iter()
+        .map(|address_type| walk(facts, domain, &record, address_type))
+        .collect();
+    let lookups = walks.iter().map(|walk| walk.lookups).max().unwrap_or_default();
+    if lookups > LOOKUP_LIMIT {
+        return Burden::TooMany(lookups);
+    }
+    // All walks are made before any is judged: each leaves its own questions behind.
+    let faults = walks.iter().filter_map(Walk::fault);
+    let unknown = walks.iter().filter_map(|walk| walk.unknown.first().cloned());
+    faults
+        .map(Burden::Broken)
+        .chain(unknown.map(|(name, failure)| Burden::Unknown(name, failure)))
+        .next()
+        .unwrap_or(Burden::Bearable)
+}
+
+impl Walk {
+    /// What stops a receiver, but for the number of terms.
+    fn fault(&self) -> Option<String> {
+        if let Some(Broken {
+            term, target, fault, ..
+        }) = self.broken.first()
+        {
+            return Some(format!("`{term}` leads to {target}, which {fault}"));
+        }
+        if let Some((name, count)) = self.crowded.first() {
+            return Some(format!(
+                "{name} has {count} MX records, and one term may use {NAME_LIMIT}"
+            ));
+        }
+        (self.voids.len() > VOID_LIMIT).then(|| {
+            let terms: Vec<String> = self.voids.iter().map(|(term, _)| format!("`{term}`")).collect();
+            format!("{} find nothing, and {VOID_LIMIT} terms may", terms.join(", "))
+        })
+    }
 }
 
 struct Walker<'a> {

@@ -6,7 +6,7 @@ use crate::api::Severity;
 use crate::intent::Intent;
 use crate::lookup::Facts;
 use crate::name::Name;
-use crate::protocol::spf::{Client, PROTOCOL, SenderSpf, check_host, sender_result};
+use crate::protocol::spf::{Burden, Client, PROTOCOL, SenderSpf, burden, check_host, sender_result};
 use crate::protocol::{Declaration, Evidence, PolicyGate};
 
 const DECLARED: &str = "
@@ -246,6 +246,41 @@ fn v30_and_v31_the_budget_of_voids() {
         "pass",
         &["F spf-void-limit"],
     );
+}
+
+#[test]
+fn a_record_is_weighed_before_it_stands_anywhere() {
+    let name = Name::parse("example.com").unwrap();
+    let ask = |text: &str| Zone::read(AROUND).settle(|facts| burden(facts, &name, text));
+    assert_eq!(
+        ask("v=spf1 include:_spf.x.net a:mail.example.com -all"),
+        Burden::Bearable
+    );
+    let includes = |n| format!("v=spf1 {}-all", "include:_spf.x.net ".repeat(n));
+    assert_eq!(ask(&includes(10)), Burden::Bearable);
+    assert_eq!(ask(&includes(11)), Burden::TooMany(11));
+    // Too many are too many, whoever does not answer.
+    assert_eq!(
+        ask(&includes(11).replacen("_spf", "_dead", 1)),
+        Burden::TooMany(11)
+    );
+    let silent = ask("v=spf1 include:_dead.x.net -all");
+    assert!(
+        matches!(&silent, Burden::Unknown(name, _) if name.as_str() == "_dead.x.net"),
+        "{silent:?}"
+    );
+    for (text, expected) in [
+        ("v=spf1 include:_two.x.net -all", "several SPF records"),
+        ("v=spf1 include:_none.x.net -all", "does not exist"),
+        ("v=spf1 a:v0.x.net a:v1.x.net a:v2.x.net -all", "find nothing"),
+        ("v=spf1 ipv4:192.0.2.10 -all", "no term of SPF"),
+    ] {
+        let said = ask(text);
+        assert!(
+            matches!(&said, Burden::Broken(why) if why.contains(expected)),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]
