@@ -20,7 +20,7 @@ PUBLISHERS = {
     "knot_signed": "DNS UPDATE, Knot, signed zones",
     "pdns": "DNS UPDATE, PowerDNS",
     "pdns_api": "PowerDNS API",
-    "pdns_extend": "PowerDNS API, EXTEND and PRUNE",
+    "pdns_extend": "PowerDNS API, EXTEND and PRUNE (a translator before a PowerDNS that lacks them)",
     "memory": "the service in memory of the tests",
 }
 
