@@ -56,11 +56,11 @@ pub fn pdns_api_watched() -> (Bench, ProviderProxy, String) {
     let api = format!("127.0.0.1:{api_port}");
     let proxy = ProviderProxy::before(&api);
     let publisher = PowerDns::new(&proxy.url(), "localhost", API_KEY).unwrap();
-    let bench = Bench::new(Box::new(publisher), Box::new(tools(port)));
+    let bench = Bench::new(Box::new(publisher), Arc::new(tools(port)));
     (bench.with_server(server, scratch), proxy, api)
 }
 
-fn start() -> (Scratch, Server, u16, u16) {
+pub(super) fn start() -> (Scratch, Server, u16, u16) {
     let scratch = Scratch::new("pdns");
     let (port, api_port) = (free_port(), free_port());
     scratch.write(
