@@ -1,6 +1,6 @@
 //! Encoders and decoders of the PowerDNS API, as tables.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::publish::LiveRrset;
