@@ -22,6 +22,9 @@
 //!   output gets a key after its proof, and loses it before its record changes.
 //! * Passes over one domain take turns, in whichever controller, and a provider is called only by who leads.
 //! * What is not in the ledger is foreign. Foreign values are kept by adding them to what is wanted.
+//! * A domain is written only while the owner text in its zone is the one that this ledger wrote last (`plan::owner`).
+//! * A removal has a reason that stands in the ledger before it is made; those without one are few (`plan::breaker`).
+//! * Every call to a provider goes through its gate: addresses, size, time, rate, rest after failures ([`publish::gate`]).
 //! * `Ready=True` means that an independent receiver would authenticate mail sent as declared.
 //! * The status is computed whole, compared, and written once. Nothing reads it back to decide what to do, with one
 //!   exception that only ever recognises values again (a ledger that was deleted by hand, or that is not written because
@@ -67,7 +70,8 @@
 //! | provider | one file in `publish/`, one arm in `publish/connect.rs`, one field of `ClusterDNSProviderSpec`, one line in `tests/contract` |
 //! | record type | one variant of [`record::Value`]; the compiler names the encoders |
 //! | signer format | one function and one arm in `output.rs`, one variant of [`api::SignerFormat`] |
-//! | condition or reason | `status/conditions.rs` |
+//! | condition | `status/conditions.rs` |
+//! | reason | one line in `status/reasons.rs` |
 
 pub mod admin;
 pub mod api;

@@ -98,6 +98,9 @@ pub enum Refusal {
         /// The deeper claim.
         claim: Name,
     },
+    /// Another operator owns the domain, see [`crate::plan::Owner`]; the sentence says who.
+    #[error("{0}")]
+    OwnedElsewhere(String),
 }
 
 impl Refusal {
@@ -108,6 +111,7 @@ impl Refusal {
             Self::NotAllowed { .. } => "NotAllowed",
             Self::OutsideDomain(_) => "OutsideDomain",
             Self::NameConflict { .. } => "NameConflict",
+            Self::OwnedElsewhere(_) => "OwnedElsewhere",
         }
     }
 }

@@ -37,6 +37,9 @@ pub const FINALIZER: &str = "maildomain.dev/withdraw";
 /// Annotation of a MailDomain by which its author lets go the removals that were held back; its value is the hash that the
 /// condition Published names. Only ever read.
 pub const ACKNOWLEDGE_DELETIONS: &str = "maildomain.dev/acknowledge-deletions";
+/// Annotation on a MailDomain, read only: the owner text of somebody else that this MailDomain may replace, whole or by its
+/// epoch. It says which one, so it is used up once that text is gone.
+pub const TAKE_OVER: &str = "maildomain.dev/take-over";
 
 /// Label with the operator's name on everything that it creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "maildomain");

@@ -9,7 +9,7 @@ use crate::key::PublicKey;
 use crate::keyring::{self, Owner, Slot};
 use crate::name::Name;
 use crate::plan::Written;
-use crate::protocol::SigningKey;
+use crate::protocol::{Purpose, SigningKey};
 use crate::record::Key;
 use crate::tenancy::Home;
 
@@ -33,8 +33,12 @@ impl Memory {
             let home = Home::in_dns(&key.name);
             (key, Written { home, ..entry })
         };
+        // The owner text has a line of its own in a plan.
+        let ours = written
+            .into_iter()
+            .filter(|(_, entry)| entry.purpose != Purpose::Owner);
         Self {
-            written: written.into_iter().map(here).collect(),
+            written: ours.map(here).collect(),
             lives,
         }
     }

@@ -2,7 +2,9 @@
 
 mod documents;
 mod memory;
+mod past;
 pub mod plan;
 mod preview;
 mod schema;
 mod show;
+mod subject;

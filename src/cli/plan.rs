@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::documents::{self, Declared, Documents, Mistake};
 use super::memory::Memory;
-use super::preview::{self, Preview, Seen, Subject, When};
+use super::preview::{self, Preview, Seen, When};
 use super::show::{self, Counts};
 pub use super::show::{Output, ShowError};
+use super::subject::Subject;
 use crate::config::{Config, ConfigError};
 use crate::lookup::looker::{Looker, LookerConfig};
 use crate::name::Name;

@@ -5,29 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::documents::Declared;
-use super::memory::Memory;
+use super::past;
+use super::subject::{Subject, all_keys};
 use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
-use crate::key::PublicKey;
-use crate::keyring::Owner;
 use crate::name::Name;
-use crate::plan::{Explains, Group, Mandate, Plan, Row, Situation, Step, Written, group, pasted, plan};
-use crate::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, dmarc};
+use crate::plan::{Explains, Group, Mandate, Plan, Row, Situation, Step, group, owner_key, pasted, plan};
+use crate::protocol::{self, Declaration, PolicyGate, dmarc};
 use crate::publish::{Change, Live, LiveRrset, PublishError};
 use crate::record::{Key, RecordType, Value, Values};
 use crate::tenancy::Home;
 
 /// What DNS shows at each name.
 pub(super) type Seen = BTreeMap<Home, Result<Live, PublishError>>;
-
-/// What is planned for.
-#[derive(Debug)]
-pub(super) struct Subject {
-    /// A MailDomain.
-    pub(super) declared: Declared,
-    /// What its cluster remembers, where that was given.
-    pub(super) memory: Option<Memory>,
-}
 
 /// At what moment, and whether for the end.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +78,8 @@ pub(super) enum Fate {
     },
     /// Added; what exactly is not known yet.
     Promised(String),
+    /// The owner text is added; what exactly only the cluster knows.
+    Signed(String),
     /// There already.
     There(Vec<String>),
     /// Something foreign stands in the way.
@@ -123,11 +115,17 @@ pub(super) fn names(subject: &Subject, private_zone: bool) -> BTreeSet<Name> {
         KeySource::Import { selector, .. } => selector.record_name(&intent.domain).ok(),
         KeySource::Generate { .. } | KeySource::PublicKey { .. } | KeySource::Delegate { .. } => None,
     });
-    let past = subject.memory.iter().flat_map(|memory| memory.written.keys());
+    let owner = owner_key(&intent.domain).filter(|_| is_signed(intent));
     wanted
         .chain(imported)
-        .chain(past.map(|key| key.name.clone()))
+        .chain(subject.past().keys().map(|key| key.name.clone()))
+        .chain(owner.map(|key| key.name))
         .collect()
+}
+
+/// Whether the owner text would be written.
+fn is_signed(intent: &Intent) -> bool {
+    intent.conduct.mode == Mode::Publish && !intent.providers.is_empty()
 }
 
 /// The plan, from what DNS shows; without it nothing is known of the zone, and everything is an addition.
@@ -140,86 +138,35 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
         deletion_policy,
         intent,
     } = &subject.declared;
-    let names = names(subject, private_zone);
-    let nothing = BTreeMap::new();
-    let written = subject.memory.as_ref().map_or(&nothing, |memory| &memory.written);
-    let empty: Seen = names
+    let empty: Seen = names(subject, private_zone)
         .iter()
         .map(|name| (Home::in_dns(name), Ok(Live::default())))
         .collect();
     let live = seen.unwrap_or(&empty);
-    let keys = subject.keys();
     let gate = dmarc::policy_gate(intent, false, |key| {
         live.values()
             .flatten()
             .flat_map(|live| live.values(key))
             .collect()
     });
-    let declaration = Declaration {
-        intent,
-        keys: &keys,
-        policy_gate: gate,
-        private_zone,
-    };
-    let groups = if when.deleted {
-        Vec::new()
-    } else {
-        group(protocol::desired(&declaration))
-    };
-    let places = names
-        .iter()
-        .map(|name| (name.clone(), Ok(Home::in_dns(name))))
-        .collect();
     let retained =
         when.deleted && (*deletion_policy == DeletionPolicy::Retain || !intent.conduct.publishes());
-    // A declaration that is planned for is a new one: it explains what it drops.
-    let mandate = Mandate {
-        explains: if when.deleted {
-            Explains::Everything
-        } else {
-            Explains::New
-        },
-        retire_after: if when.deleted {
-            SignedDuration::ZERO
-        } else {
-            intent.retire_after
-        },
-        ..Mandate::END
+    let plan = if retained {
+        Plan::default()
+    } else {
+        planned(subject, live, gate, private_zone, when)
     };
-    let plan = plan(&Situation {
-        domain: &intent.domain,
-        mandate,
-        ttl: intent.ttl,
-        // The plan is what a pass would do, were it allowed to.
-        conduct: Conduct {
-            mode: Mode::Publish,
-            suspend: false,
-            ..intent.conduct
-        },
-        told: &BTreeSet::new(),
-        asked: &BTreeSet::new(),
-        groups: &groups,
-        places: &places,
-        live,
-        written: if retained { &nothing } else { written },
-        now: when.now,
-        drain: when.drain,
-    });
     let mut entries: Vec<Entry> = plan
         .rows
         .iter()
         .map(|row| entry(row, &plan, live, intent.ttl))
         .collect();
     if !when.deleted {
-        let made = subject.made();
-        let unmade = all_keys(intent).filter(|(sender, key)| !made.contains(&id(sender, key)));
+        let unmade = subject.unmade();
         entries.extend(unmade.filter_map(|(sender, key)| promised(intent, sender, key, live)));
+        entries.extend(signature(intent, live));
     }
-    entries.extend(
-        written
-            .iter()
-            .filter_map(|(key, past)| leaving(key, past, &plan, retained)),
-    );
+    entries.extend(past::leaving(subject, &plan, retained));
     // Reverse names are in zones of their own.
     entries.sort_by_key(|entry| entry.record_type == RecordType::Ptr);
     let mut notes = notes(intent, gate, when);
@@ -237,131 +184,52 @@ pub(super) fn preview(subject: &Subject, seen: Option<&Seen>, private_zone: bool
     }
 }
 
-impl Subject {
-    /// The keys whose records are known: from the declaration alone, or because their cluster made them.
-    fn keys(&self) -> Vec<SigningKey> {
-        let made = self.remembered().into_iter().map(|(_, key)| key);
-        known_keys(&self.declared.intent)
-            .into_iter()
-            .chain(made)
-            .collect()
-    }
-
-    /// Ids of the keys that the cluster made or read.
-    fn made(&self) -> BTreeSet<String> {
-        self.remembered().into_iter().map(|(id, _)| id).collect()
-    }
-
-    fn remembered(&self) -> Vec<(String, SigningKey)> {
-        let Some(memory) = &self.memory else {
-            return Vec::new();
-        };
-        let Declared {
-            name, uid, intent, ..
-        } = &self.declared;
-        let owner = Owner {
-            name,
-            uid: uid.as_deref().unwrap_or_default(),
-        };
-        let needs_cluster = |(sender, key): &(&Sender, &crate::intent::Key)| {
-            matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
-                .then(|| id(sender, key))
-        };
-        let ids: BTreeSet<String> = all_keys(intent).filter_map(|pair| needs_cluster(&pair)).collect();
-        let mut keys = memory.keys(intent, owner);
-        keys.retain(|(id, _)| id.is_empty() || ids.contains(id));
-        keys
-    }
-}
-
-/// Of a key, as ledgers write it.
-fn id(sender: &Sender, key: &crate::intent::Key) -> String {
-    format!("{}/{}", sender.name, key.name)
-}
-
-/// What becomes of an RRset of the past that is not wanted any more.
-fn leaving(key: &Key, past: &Written, plan: &Plan, retained: bool) -> Option<Entry> {
-    if plan.rows.iter().any(|row| &row.group.key == key) {
-        return None;
-    }
-    let change = plan.changes().find(|change| &change.key == key);
-    let (fate, note) = match change {
-        Some(change) => (taken(change), None),
-        None if retained => (
-            Fate::There(texts(&past.values)),
-            Some("stays: spec.publishing.deletionPolicy is Retain, or nothing is written"),
-        ),
-        None if plan.written.contains_key(key) => {
-            (Fate::There(texts(&past.values)), Some(why_it_stays(key, plan)))
-        }
-        None => return None,
+/// What a pass would do, were it allowed to.
+fn planned(subject: &Subject, live: &Seen, gate: PolicyGate, private_zone: bool, when: When) -> Plan {
+    let intent = &subject.declared.intent;
+    let declaration = Declaration {
+        intent,
+        keys: &subject.keys(),
+        policy_gate: gate,
+        private_zone,
     };
-    Some(Entry {
-        name: key.name.to_string(),
-        record_type: key.record_type,
-        ttl: change.map_or(0, |change| change.ttl),
-        fate,
-        note: note.map(str::to_owned),
-    })
-}
-
-fn why_it_stays(key: &Key, plan: &Plan) -> &'static str {
-    if plan
-        .held
-        .as_ref()
-        .is_some_and(|held| held.values.contains_key(key))
-    {
-        "stays until somebody acknowledges the removal, see status.conditions"
-    } else if plan.retiring.contains_key(key) {
-        "retires: stays for the time of spec.publishing.retireAfter; then it is removed"
+    let groups = if when.deleted {
+        Vec::new()
     } else {
-        "stays until mail in flight has arrived that is signed with it; then it is removed"
-    }
-}
-
-/// What a removal takes away, and what it gives back.
-fn taken(change: &Change) -> Fate {
-    let there: BTreeSet<&String> = change.before.iter().flat_map(|b| b.records.keys()).collect();
-    let kept: BTreeSet<&String> = change.keep.iter().collect();
-    Fate::Write {
-        removed: there.difference(&kept).map(ToString::to_string).collect(),
-        added: kept.difference(&there).map(ToString::to_string).collect(),
-        ttl_before: change
-            .before
-            .as_ref()
-            .filter(|b| b.ttl != change.ttl && !change.deletes())
-            .map(|b| b.ttl),
-    }
-}
-
-fn all_keys(intent: &Intent) -> impl Iterator<Item = (&Sender, &crate::intent::Key)> {
-    let senders = intent.senders.iter();
-    senders.flat_map(|sender| sender.keys.iter().map(move |key| (sender, key)))
-}
-
-/// The keys whose records follow from the declaration alone.
-fn known_keys(intent: &Intent) -> Vec<SigningKey> {
-    let known = |(sender, key): (&Sender, &crate::intent::Key)| {
-        let (selector, record) = match &key.source {
-            KeySource::PublicKey {
-                selector,
-                algorithm,
-                value,
-            } => (
-                selector,
-                KeyRecord::Public(PublicKey::parse(*algorithm, value).ok()?),
-            ),
-            KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-            KeySource::Generate { .. } | KeySource::Import { .. } => return None,
-        };
-        Some(SigningKey {
-            sender: sender.name.clone(),
-            name: key.name.clone(),
-            selector: selector.clone(),
-            record,
-        })
+        group(protocol::desired(&declaration))
     };
-    all_keys(intent).filter_map(known).collect()
+    // A declaration that is planned for is a new one: it explains what it drops.
+    let mandate = if when.deleted {
+        Mandate::END
+    } else {
+        Mandate {
+            explains: Explains::New,
+            retire_after: intent.retire_after,
+            ..Mandate::END
+        }
+    };
+    plan(&Situation {
+        domain: &intent.domain,
+        mandate,
+        ttl: intent.ttl,
+        writer: None,
+        conduct: Conduct {
+            mode: Mode::Publish,
+            suspend: false,
+            ..intent.conduct
+        },
+        told: &BTreeSet::new(),
+        asked: &BTreeSet::new(),
+        groups: &groups,
+        places: &live
+            .keys()
+            .map(|home| (home.zone.clone(), Ok(home.clone())))
+            .collect(),
+        live,
+        written: subject.past(),
+        now: when.now,
+        drain: when.drain,
+    })
 }
 
 /// The line of a key that does not exist yet, or that only the cluster has.
@@ -414,7 +282,38 @@ fn promised(intent: &Intent, sender: &Sender, key: &crate::intent::Key, live: &S
     })
 }
 
-fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+/// The line of the owner text.
+fn signature(intent: &Intent, live: &Seen) -> Option<Entry> {
+    let key = owner_key(&intent.domain).filter(|_| is_signed(intent))?;
+    let read = live
+        .get(&Home::in_dns(&key.name))
+        .and_then(|read| read.as_ref().ok());
+    let there: Vec<String> = read
+        .into_iter()
+        .flat_map(|live| live.values(&key))
+        .map(Value::to_string)
+        .collect();
+    let (fate, note) = if there.is_empty() {
+        (
+            Fate::Signed("\"v=maildomain1; cluster=...; uid=...; epoch=...\"".to_owned()),
+            "the owner text: says which operator writes this domain, so that two never write in turns",
+        )
+    } else {
+        (
+            Fate::There(there),
+            "the owner text of an operator; unless it is this MailDomain's own, nothing is written",
+        )
+    };
+    Some(Entry {
+        name: key.name.to_string(),
+        record_type: key.record_type,
+        ttl: intent.ttl,
+        fate,
+        note: Some(note.to_owned()),
+    })
+}
+
+pub(super) fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     values.into_iter().map(ToString::to_string).collect()
 }
 

@@ -62,6 +62,8 @@ impl Counts {
                     counts.changed += usize::from(ttl_before.is_some());
                 }
                 Fate::Promised(_) => counts.promised += 1,
+                // Nobody declared it.
+                Fate::Signed(_) => {}
                 Fate::There(values) => counts.there += values.len(),
                 Fate::Conflict { .. } => counts.conflicts += 1,
                 Fate::Unread { .. } => counts.unread += 1,
@@ -178,7 +180,7 @@ fn lines(entry: &Entry) -> Vec<(Mark, String)> {
             lines.extend(ttl);
             lines
         }
-        Fate::Promised(value) => vec![(Mark::Later, value.clone())],
+        Fate::Promised(value) | Fate::Signed(value) => vec![(Mark::Later, value.clone())],
         Fate::There(values) => all(Mark::There, values),
         Fate::Conflict { there, .. } if there.is_empty() => vec![(Mark::Conflict, String::new())],
         Fate::Conflict { there, .. } => all(Mark::Conflict, there),
@@ -230,7 +232,7 @@ fn remarks(entry: &Entry) -> Vec<String> {
             remarks.extend(paste.iter().map(|value| zone_line(entry, value)));
         }
         Fate::Unread { why, .. } => remarks.push(why.clone()),
-        Fate::Write { .. } | Fate::Promised(_) | Fate::There(_) => {}
+        Fate::Write { .. } | Fate::Promised(_) | Fate::Signed(_) | Fate::There(_) => {}
     }
     remarks
 }

@@ -141,10 +141,11 @@ impl Book {
     }
 
     /// Makes the book ours. What another namespace had written is foreign from now on, except for keys that drain: their
-    /// end was decided before.
+    /// end was decided before. Within the cluster the claim says who may write, so the owner text stays this operator's.
     pub fn take_over(&mut self, holder: &ClaimHolder) {
         if self.holder.as_ref().is_some_and(|old| old != holder) {
-            self.written.retain(|_, entry| entry.withdraw_after.is_some());
+            self.written
+                .retain(|_, entry| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner);
             self.lives.clear();
             self.asked.clear();
             self.planned = None;

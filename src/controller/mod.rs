@@ -25,10 +25,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource, ResourceExt};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::{OnceCell, OwnedMutexGuard, Semaphore};
 
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim};
 use crate::config::Config;
@@ -101,6 +102,8 @@ pub struct Context {
     signer_stores: Vec<Store<DKIMSigner>>,
     /// Whether this process leads.
     pub lead: Lead,
+    /// The UID of the namespace kube-system, once it was read.
+    cluster: OnceCell<String>,
     turns: Mutex<HashMap<String, Weak<Turn>>>,
     memories: Mutex<HashMap<String, Memory>>,
     outputs: Mutex<Outputs>,
@@ -145,6 +148,17 @@ impl Context {
     /// Whether private and documentation addresses are in order for this domain.
     pub fn is_private(&self, domain: &Name) -> bool {
         self.private_zones.iter().any(|zone| domain.is_within(zone))
+    }
+
+    /// Which cluster this is, for the owner text: the UID of its namespace kube-system, which lives as long as the cluster.
+    pub async fn cluster(&self) -> Result<&str, Error> {
+        let read = async || {
+            let namespaces: Api<Namespace> = Api::all(self.client.clone());
+            let system = namespaces.get("kube-system").await;
+            let system = system.map_err(Error::read("the namespace kube-system"))?;
+            system.uid().ok_or(Error::Incomplete("uid"))
+        };
+        self.cluster.get_or_try_init(read).await.map(String::as_str)
     }
 
     /// Waits for the turn to work on a domain, whose names are compared as written. A withdrawal and a MailDomain that

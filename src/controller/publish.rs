@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use super::admit::{self, View};
 use super::keys::{self, Held};
 use super::{Context, Error, mandate, signer};
-use crate::api::{DmarcPolicy, MailDomain};
+use crate::api::{DmarcPolicy, MailDomain, TAKE_OVER};
 use crate::intent::{Intent, Mode};
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, group};
+use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, owner_key};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Live, ProviderPlan, PublishError, Publisher, seen};
 use crate::record::{Key, RecordType};
@@ -104,6 +105,7 @@ pub async fn publish(
     let names: BTreeSet<Name> = protocol::desired(&declare(PolicyGate::Held(DmarcPolicy::None)))
         .into_iter()
         .map(|w| w.key.name)
+        .chain(owner_key(&intent.domain).map(|key| key.name))
         .collect();
     let Ground {
         places,
@@ -120,15 +122,15 @@ pub async fn publish(
             .collect()
     });
     let groups = group(protocol::desired(&declare(gate)));
-    let adopted = adoptable(object, view);
-    for entry in adopted {
-        view.book.written.entry(entry.0).or_insert(entry.1);
+    for (key, entry) in adoptable(object, view) {
+        view.book.written.entry(key).or_insert(entry);
     }
     let told = told(&publishers);
     let situation = Situation {
         domain: &intent.domain,
         mandate: mandate::of(object, intent, &view.book),
         ttl: intent.ttl,
+        writer: Some(writer(ctx, object).await?),
         conduct,
         told: &told,
         asked: &view.book.asked,
@@ -160,6 +162,14 @@ pub async fn publish(
         live,
         gate,
         keys,
+    })
+}
+
+async fn writer<'a>(ctx: &'a Context, object: &'a MailDomain) -> Result<Writer<'a>, Error> {
+    Ok(Writer {
+        cluster: ctx.cluster().await?,
+        uid: object.metadata.uid.as_deref(),
+        take_over: object.annotations().get(TAKE_OVER).map(String::as_str),
     })
 }
 
@@ -274,7 +284,20 @@ fn calls<'a>(plan: &'a Plan, publishers: &'a Publishers, live: &LiveByHome) -> V
                 .any(|(home, read)| &home.provider == name && read.is_err());
         (!blind && (declarative || !part.changes.is_empty())).then_some((name, part, publisher))
     };
-    plan.providers.iter().filter_map(call).collect()
+    in_order(plan).into_iter().filter_map(call).collect()
+}
+
+/// The parts of a plan. First comes the one with the owner text: there a stale copy of this operator is found out, and
+/// goes no further.
+pub(super) fn in_order(plan: &Plan) -> Vec<(&String, &ProviderPlan)> {
+    let mut parts: Vec<_> = plan.providers.iter().collect();
+    parts.sort_by_key(|(_, part)| !guards(part));
+    parts
+}
+
+/// Whether this part of a plan holds the owner text.
+pub(super) fn guards(part: &ProviderPlan) -> bool {
+    part.changes.iter().any(is_owner)
 }
 
 /// The claim and the lead once more, then the providers. The ledger was written before.
@@ -289,7 +312,12 @@ async fn apply(
         return Ok(applied);
     }
     for (name, part, publisher) in calls {
-        applied.insert(name.clone(), publisher.apply(part, &ctx.lead).await);
+        let said = publisher.apply(part, &ctx.lead).await;
+        let stopped = said.is_err() && guards(part);
+        applied.insert(name.clone(), said);
+        if stopped {
+            break;
+        }
     }
     Ok(applied)
 }

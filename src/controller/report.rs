@@ -81,6 +81,9 @@ pub async fn report(
         .collect();
     let explained = explain(ctx, object, intent, published, seen, now).await;
     let whom = published.gate.held_for(&seen.senders);
+    let mut findings = seen.findings.clone();
+    findings.extend(published.plan.note.clone());
+    findings.sort();
     let account = Account {
         old: &old,
         generation: object.metadata.generation,
@@ -91,7 +94,7 @@ pub async fn report(
         deferred: &published.deferred.keys().cloned().collect::<BTreeSet<_>>(),
         verdicts: &seen.verdicts,
         keys: &keys,
-        findings: &seen.findings,
+        findings: &findings,
         held: whom.as_deref(),
         bimi: intent.bimi.is_some(),
         now,

@@ -11,7 +11,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Client, ResourceExt};
-use tokio::sync::{Semaphore, watch as channel};
+use tokio::sync::{OnceCell, Semaphore, watch as channel};
 
 use super::{Context, KeyQueue, clock, domain, provider, signer, watch, withdraw};
 use crate::api::{ClusterDNSProvider, DKIMSigner, MailDomain, MailDomainClaim, RecordLedger};
@@ -87,6 +87,7 @@ pub async fn run(shell: Shell) -> Result<(), ConfigError> {
         serves_all: scopes.iter().all(Option::is_none),
         key_queue: KeyQueue::new(config.key_workers),
         lead,
+        cluster: OnceCell::new(),
         turns: Mutex::default(),
         memories: Mutex::default(),
         outputs: Mutex::default(),

@@ -10,11 +10,13 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::book::Book;
+use super::publish::{guards, in_order};
 use super::{Context, Error, admit, clock};
 use crate::api::RecordLedger;
 use crate::intent::Conduct;
 use crate::name::Name;
-use crate::plan::{Mandate, Plan, Situation, plan};
+use crate::plan::{Mandate, Plan, Situation, Step, Writer, is_owner, plan};
+use crate::protocol::Purpose;
 use crate::publish::{Live, PublishError};
 use crate::tenancy::Home;
 
@@ -47,7 +49,11 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
     }
     let now = clock();
     let (plan, result) = step(ctx, &domain, &mut book, now).await?;
-    if book.written.is_empty() {
+    let elsewhere = is_elsewhere(&plan);
+    if elsewhere {
+        tracing::info!(domain.name = %domain, "another operator owns the domain; what is left is not ours to remove");
+    }
+    if elsewhere || book.written.is_empty() {
         admit::release_claim(ctx, &domain, &holder).await?;
         book.close(ctx).await?;
         return Ok(Action::await_change());
@@ -62,9 +68,16 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
     Ok(Action::requeue(next(ctx, &plan, now)))
 }
 
-/// Whether only key records are left, which wait for mail in flight.
+/// Whether only key records are left, which wait for mail in flight, and the owner text that guards them.
 fn only_keys(book: &Book) -> bool {
-    book.written.values().all(|entry| entry.withdraw_after.is_some())
+    let mut entries = book.written.values();
+    entries.all(|entry| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner)
+}
+
+/// Whether another operator owns the domain by now.
+fn is_elsewhere(plan: &Plan) -> bool {
+    let mut steps = plan.rows.iter().map(|row| &row.step);
+    steps.any(|step| matches!(step, Step::Refused(_)))
 }
 
 /// One plan with nothing wanted, carried out.
@@ -101,6 +114,11 @@ async fn step(
         domain,
         mandate: Mandate::END,
         ttl: 3600,
+        writer: Some(Writer {
+            cluster: ctx.cluster().await?,
+            uid: None,
+            take_over: None,
+        }),
         conduct: Conduct::default(),
         told: &BTreeSet::new(),
         asked: &BTreeSet::new(),
@@ -117,15 +135,25 @@ async fn step(
         .values()
         .find_map(|read| read.as_ref().err().cloned())
         .map_or(Ok(()), Err);
-    for (name, part) in &plan.providers {
+    if plan.changes().any(is_owner) {
+        // A new owner text must be known as ours before it can be seen.
+        book.write(ctx).await?;
+    }
+    for (name, part) in in_order(&plan) {
         let Some(Ok(publisher)) = publishers.get(name) else {
             continue;
         };
         let blind = live
             .iter()
             .any(|(home, read)| &home.provider == name && read.is_err());
-        if !blind {
-            result = publisher.apply(part, &ctx.lead).await.and(result);
+        if blind {
+            continue;
+        }
+        let said = publisher.apply(part, &ctx.lead).await;
+        let stopped = said.is_err() && guards(part);
+        result = said.and(result);
+        if stopped {
+            break;
         }
     }
     Ok((plan, result))

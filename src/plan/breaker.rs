@@ -122,8 +122,10 @@ fn removal(
     };
     let ours: Values = entry.values.intersection(&there).cloned().collect();
     let Some(group) = group else {
-        // Keys are dated when they are given up, and an alias and other records make room for one another.
-        let ends_otherwise = entry.purpose == Purpose::Dkim || makes_room(situation, key);
+        // Keys are dated when they are given up, the owner text goes last, and an alias and other records make room for one
+        // another.
+        let ends_otherwise =
+            matches!(entry.purpose, Purpose::Dkim | Purpose::Owner) || makes_room(situation, key);
         return (!ours.is_empty() && !ends_otherwise).then_some((ours, 1));
     };
     let gone: Values = ours

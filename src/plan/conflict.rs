@@ -149,7 +149,7 @@ fn merge_spf<'a>(theirs: impl Iterator<Item = &'a str>, ours: &'a str) -> String
     terms.join(" ")
 }
 
-fn shorten(text: &str, limit: usize) -> String {
+pub(super) fn shorten(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

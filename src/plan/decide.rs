@@ -47,7 +47,7 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
         Step::Replace => {
-            let before = replaced_by(situation, group, live);
+            let before = replaced_by(situation, group, &home, live);
             write(plan, situation, group, &home, live);
             if let Some(entry) = plan.written.get_mut(&group.key) {
                 entry.before = before;
@@ -96,7 +96,11 @@ fn leave(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: Option
     });
 }
 
-fn provider<'a>(plan: &'a mut Plan, situation: &Situation<'_>, home: &Home) -> &'a mut ProviderPlan {
+pub(super) fn provider<'a>(
+    plan: &'a mut Plan,
+    situation: &Situation<'_>,
+    home: &Home,
+) -> &'a mut ProviderPlan {
     plan.providers
         .entry(home.provider.clone())
         .or_insert_with(|| ProviderPlan {
@@ -114,7 +118,12 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
     let conduct = situation.conduct;
     let rrset = live.rrsets.get(&group.key);
     let (claimed, unreadable) = claimed(group, rrset);
-    let entry = situation.written.get(&group.key);
+    // What was written at another provider says nothing about what somebody else has at this one, unless it is the same:
+    // then this may be another door to the same zone.
+    let entry = situation
+        .written
+        .get(&group.key)
+        .filter(|entry| !has_moved(situation, entry, home) || claimed == group.values);
     let adoption = if situation.told.contains(&home.provider) {
         Adoption::Never
     } else {
@@ -163,6 +172,11 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
     }
 }
 
+/// Whether an RRset is published at another provider or in another zone than before.
+fn has_moved(situation: &Situation<'_>, entry: &Written, home: &Home) -> bool {
+    situation.conduct.mode == Mode::Publish && entry.home != *home
+}
+
 /// Whether the TTL is as declared. That of an RRset with foreign values is not ours, nor is any where nothing is written.
 fn same_ttl(situation: &Situation<'_>, group: &Group, rrset: Option<&LiveRrset>) -> bool {
     situation.conduct.mode != Mode::Publish
@@ -187,7 +201,7 @@ fn claimed(group: &Group, rrset: Option<&LiveRrset>) -> (Values, bool) {
 }
 
 /// The foreign records that stay: as stored, and as values where they parse.
-fn kept(group: &Group, live: &Live) -> (BTreeSet<String>, Vec<Value>) {
+pub(super) fn kept(group: &Group, live: &Live) -> (BTreeSet<String>, Vec<Value>) {
     let rrset = live.rrsets.get(&group.key);
     let foreign = rrset
         .iter()
@@ -221,6 +235,10 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
         .written
         .entry(group.key.clone())
         .or_insert_with(|| nothing_yet(group, home));
+    if has_moved(situation, entry, home) {
+        // Nothing was seen here yet, and what was replaced was replaced there.
+        *entry = nothing_yet(group, home);
+    }
     // A settled entry stays settled: the RRset remains ours while its values change. Where drift is only reported it must
     // be told from a change of our own that did not come through.
     entry.settled &= situation.conduct.drift == Drift::Repair;
@@ -244,9 +262,10 @@ fn nothing_yet(group: &Group, home: &Home) -> Written {
 
 /// The foreign records of our kind that make room. Where an earlier try was cut off, what it replaced counts, and what it
 /// wrote does not.
-fn replaced_by(situation: &Situation<'_>, group: &Group, live: &Live) -> Option<Before> {
+fn replaced_by(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) -> Option<Before> {
     let rrset = live.rrsets.get(&group.key)?;
     let entry = situation.written.get(&group.key);
+    let entry = entry.filter(|entry| !has_moved(situation, entry, home));
     let is_claimed = |value: &Option<Value>| match value {
         Some(value) => group.claims(value) && (entry.is_none() || !group.values.contains(value)),
         None => !group.is_shared(),
@@ -277,6 +296,11 @@ fn settle(plan: &mut Plan, group: &Group, home: &Home) {
 pub(super) fn unwanted(plan: &mut Plan, situation: &Situation<'_>, stays: &BTreeMap<Key, Option<Group>>) {
     for (key, entry) in situation.written {
         if situation.groups.iter().any(|group| &group.key == key) {
+            continue;
+        }
+        if entry.purpose == Purpose::Owner {
+            // See `owner`; what it does not speak of stays.
+            keep_state(plan, situation, key, entry);
             continue;
         }
         if let Some(stays) = stays.get(key) {
@@ -334,7 +358,7 @@ fn drained(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Writte
     }
 }
 
-fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written) {
+pub(super) fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Written) {
     let state = (situation.ttl, entry.values.clone());
     provider(plan, situation, &entry.home)
         .state
@@ -342,7 +366,7 @@ fn keep_state(plan: &mut Plan, situation: &Situation<'_>, key: &Key, entry: &Wri
 }
 
 /// Takes our values away, and puts back what they had replaced.
-fn remove(
+pub(super) fn remove(
     plan: &mut Plan,
     situation: &Situation<'_>,
     key: &Key,

@@ -9,6 +9,7 @@ mod decide;
 mod group;
 mod mandate;
 mod marks;
+mod owner;
 mod retire;
 mod stay;
 pub mod war;
@@ -19,7 +20,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::intent::Conduct;
+use crate::finding::Finding;
+use crate::intent::{Conduct, Mode};
 use crate::name::Name;
 use crate::protocol::Purpose;
 use crate::publish::{Change, Live, ProviderPlan, PublishError};
@@ -32,6 +34,8 @@ pub use conflict::pasted;
 pub use group::{Group, group};
 pub use mandate::{Explains, Mandate};
 pub use marks::{Marks, War};
+use owner::Standing;
+pub use owner::{Owner, Writer, is_owner, key as owner_key};
 pub use retire::{Retiring, to_weigh};
 pub use withhold::{Why, Withheld, still_asked, zone_lines};
 
@@ -72,6 +76,8 @@ pub struct Situation<'a> {
     pub mandate: Mandate<'a>,
     /// TTL of our records, in seconds.
     pub ttl: u32,
+    /// Who writes, for the owner text. `None`: without one.
+    pub writer: Option<Writer<'a>>,
     /// How much may be written, and over what. In the modes Manual and Observe what stands in DNS takes the place of what
     /// stands at providers: each name has the home [`Home::in_dns`].
     pub conduct: Conduct,
@@ -110,6 +116,8 @@ pub struct Plan {
     pub reverts: BTreeSet<Key>,
     /// SPF terms that would retire and for which there is no room in the record.
     pub cut: BTreeMap<Key, Vec<String>>,
+    /// Where nothing is written: who writes instead, if somebody does.
+    pub note: Option<Finding>,
 }
 
 /// What becomes of one wanted RRset.
@@ -260,10 +268,22 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         let clash = aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
+    let standing = owner::judge(situation);
+    if situation.conduct.mode == Mode::Publish {
+        owner::hold(&mut plan, situation, &standing);
+    }
     if !situation.conduct.publishes() {
+        plan.note = owner::note(situation, &standing);
         return withhold::only_look(plan, situation);
     }
-    decide::unwanted(&mut plan, situation, &whole);
+    match standing {
+        Standing::Unread(..) | Standing::Elsewhere(..) => return plan,
+        Standing::Without => decide::unwanted(&mut plan, situation, &whole),
+        Standing::Ours(ours) => {
+            decide::unwanted(&mut plan, situation, &whole);
+            owner::sign(&mut plan, situation, &ours);
+        }
+    }
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
         let renewed: BTreeSet<Key> = provider
@@ -277,9 +297,12 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     plan
 }
 
-/// Removing DMARC comes first, writing it last; other removals come after the additions, except where an alias makes
-/// room for what replaces it, or is made room for.
+/// The owner text guards all the rest. Removing DMARC comes first, writing it last; other removals come after the additions,
+/// except where an alias makes room for what replaces it, or is made room for.
 fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
+    if is_owner(change) {
+        return 0;
+    }
     let dmarc = change.key.name.as_str().starts_with("_dmarc.");
     let is_alias = |key: &Key| key.record_type == RecordType::Cname;
     let makes_room = || {
@@ -289,12 +312,12 @@ fn order(change: &Change, renewed: &BTreeSet<Key>) -> u8 {
     };
     match (change.ours.is_empty(), dmarc) {
         // A policy that is given back counts like one that is written.
-        (true, true) if change.gives_back() => 4,
-        (true, true) => 0,
-        (true, false) if makes_room() => 1,
-        (false, false) => 2,
-        (true, false) => 3,
-        (false, true) => 4,
+        (true, true) if change.gives_back() => 5,
+        (true, true) => 1,
+        (true, false) if makes_room() => 2,
+        (false, false) => 3,
+        (true, false) => 4,
+        (false, true) => 5,
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) fn beside(
             | Purpose::Dkim
             | Purpose::DomainKeysPolicy
             | Purpose::Dmarc
-            | Purpose::Bimi,
+            | Purpose::Bimi
+            | Purpose::Owner,
             RecordType::A | RecordType::Aaaa | RecordType::Cname | RecordType::Mx | RecordType::Ptr,
         ) => {
             // It may have retired as a whole before it was declared again.
@@ -112,7 +113,8 @@ pub(super) fn whole(
         | Purpose::Dkim
         | Purpose::DomainKeysPolicy
         | Purpose::Dmarc
-        | Purpose::Bimi => Sharing::Exclusive,
+        | Purpose::Bimi
+        | Purpose::Owner => Sharing::Exclusive,
     };
     let group = Group {
         key: key.clone(),
@@ -147,7 +149,8 @@ fn may_retire(situation: &Situation<'_>, key: &Key, entry: &Written) -> bool {
             | Purpose::Dkim
             | Purpose::DomainKeysPolicy
             | Purpose::Dmarc
-            | Purpose::Bimi,
+            | Purpose::Bimi
+            | Purpose::Owner,
             RecordType::A
             | RecordType::Aaaa
             | RecordType::Cname
@@ -169,7 +172,8 @@ fn is_mail_host(situation: &Situation<'_>, name: &Name) -> bool {
         | Purpose::Dkim
         | Purpose::DomainKeysPolicy
         | Purpose::Dmarc
-        | Purpose::Bimi => false,
+        | Purpose::Bimi
+        | Purpose::Owner => false,
     })
 }
 

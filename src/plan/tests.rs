@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 mod conduct;
+mod owner;
 mod safety;
 
 use super::*;
@@ -132,6 +133,7 @@ fn run(case: Case) -> Plan {
     let places = groups.iter().map(|g| (g.key.name.clone(), Ok(home()))).collect();
     let written = case.written.into_iter().collect();
     plan(&Situation {
+        writer: None,
         domain: &name("example.com"),
         mandate: case.mandate,
         ttl: 3600,
@@ -519,4 +521,34 @@ fn two_prefixes_share_one_text_rrset() {
     assert_eq!(groups.len(), 1);
     assert!(groups[0].claims(&txt("SPF2.0/mfrom -all")));
     assert!(!Sharing::Prefix("v=spf1").claims(&txt("v=spf10 -all")));
+}
+
+#[test]
+fn at_a_new_provider_nothing_foreign_counts_as_ours() {
+    let elsewhere = |value: Value| {
+        let (key, mut entry) = wrote("mail.example.com", RecordType::A, Purpose::Host, &[value], true);
+        entry.home.provider = "old".into();
+        entry.before = Some(Before {
+            ttl: 60,
+            records: BTreeSet::from(["192.0.2.9".to_owned()]),
+        });
+        (key, entry)
+    };
+    let ours = Value::A(Ipv4Addr::new(203, 0, 113, 4));
+    let moved = |lines: &[&str]| run(case(vec![host()], vec![elsewhere(ours.clone())], lines));
+    let foreign = moved(&["mail.example.com A 192.0.2.66"]);
+    assert!(foreign.is_empty(), "{foreign}");
+    assert!(matches!(foreign.rows[0].step, Step::Conflict(_)));
+    // Nobody took it away.
+    let empty = moved(&[]);
+    assert_eq!(empty.rows[0].step, Step::Write);
+    let entry = &empty.written[&host().key];
+    assert_eq!(
+        (&entry.home, entry.settled, &entry.before),
+        (&home(), false, &None)
+    );
+    // Another door to the same zone.
+    let same = moved(&["mail.example.com A 203.0.113.4"]);
+    assert!(same.is_empty());
+    assert_eq!(same.written[&host().key].home, home());
 }

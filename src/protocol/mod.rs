@@ -165,7 +165,7 @@ impl Sharing {
 }
 
 impl Purpose {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Host,
         Self::Reverse,
         Self::Mx,
@@ -176,6 +176,7 @@ impl Purpose {
         Self::DomainKeysPolicy,
         Self::Dmarc,
         Self::Bimi,
+        Self::Owner,
     ];
 
     /// The purpose with this name, as `Display` writes it.
@@ -207,6 +208,8 @@ pub enum Purpose {
     Dmarc,
     /// BIMI assertion.
     Bimi,
+    /// The text that says which operator writes the domain, see [`crate::plan::Owner`]. No protocol wants it.
+    Owner,
 }
 
 impl fmt::Display for Purpose {
@@ -222,6 +225,7 @@ impl fmt::Display for Purpose {
             Self::DomainKeysPolicy => "DomainKeysPolicy",
             Self::Dmarc => "DMARC",
             Self::Bimi => "BIMI",
+            Self::Owner => "Owner",
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, ready};
 
-use super::transaction::{same, transactions};
+use super::transaction::{carried_out, fence, same, transactions};
 use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
 use crate::lead::Lead;
 use crate::name::Name;
@@ -82,11 +82,20 @@ impl Memory {
         })
     }
 
-    fn transact(&self, zone: &Name, changes: &[&Change]) -> Result<(), PublishError> {
+    fn transact(&self, zone: &Name, changes: &[&Change], fence: Option<&Change>) -> Result<(), PublishError> {
         let mut zones = lock(&self.zones);
         let rrsets = zones
             .get_mut(zone)
             .ok_or_else(|| PublishError::ZoneMissing(zone.clone()))?;
+        if let Some(fence) = fence {
+            let now = Live {
+                rrsets: rrsets.clone(),
+                ..Live::default()
+            };
+            if !carried_out(fence, &now) {
+                return Err(PublishError::Raced(fence.key.clone()));
+            }
+        }
         for change in changes {
             if !same(rrsets.get(&change.key), change.before.as_ref()) {
                 return Err(PublishError::Raced(change.key.clone()));
@@ -113,7 +122,9 @@ impl Memory {
         self.fail()?;
         transactions(&plan.changes)
             .into_iter()
-            .try_for_each(|(zone, changes)| self.transact(zone, &changes))
+            .try_for_each(|(zone, changes)| {
+                self.transact(zone, &changes, fence(&plan.changes, zone, &changes))
+            })
     }
 }
 

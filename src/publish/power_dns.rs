@@ -25,7 +25,7 @@ use serde::Deserialize;
 use self::patch::{Way, patch, shares};
 use super::gate::Gate;
 use super::http::{self, Api, Reply, segment};
-use super::transaction::{carried_out, describe, same, transactions};
+use super::transaction::{carried_out, describe, fence, same, transactions};
 use super::{Change, Live, ProviderPlan, PublishError, Publisher, Survey, confirm};
 use crate::lead::Lead;
 use crate::name::Name;
@@ -146,12 +146,18 @@ impl PowerDns {
     }
 
     /// One PATCH, between two reads. Where the server may know EXTEND and PRUNE, they are tried first on what is shared.
-    async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
+    async fn transact(
+        &self,
+        zone: &Name,
+        changes: &[&Change],
+        fence: Option<&Change>,
+        lead: &Lead,
+    ) -> Result<(), PublishError> {
         let shared = changes.iter().any(|change| shares(change));
-        if shared && self.extends().await? && self.attempt(zone, changes, lead, Way::Single).await? {
+        if shared && self.extends().await? && self.attempt(zone, changes, fence, lead, Way::Single).await? {
             return Ok(());
         }
-        if self.attempt(zone, changes, lead, Way::Whole).await? {
+        if self.attempt(zone, changes, fence, lead, Way::Whole).await? {
             return Ok(());
         }
         Err(PublishError::Refused(describe(changes), 422))
@@ -162,11 +168,17 @@ impl PowerDns {
         &self,
         zone: &Name,
         changes: &[&Change],
+        fence: Option<&Change>,
         lead: &Lead,
         way: Way,
     ) -> Result<bool, PublishError> {
         let names: BTreeSet<Name> = changes.iter().map(|c| c.key.name.clone()).collect();
-        let found = self.get_whole(zone).await?.at(&names);
+        let guarded = fence.map(|fence| fence.key.name.clone()).into_iter();
+        let read = names.iter().cloned().chain(guarded).collect();
+        let found = self.get_whole(zone).await?.at(&read);
+        if let Some(fence) = fence.filter(|fence| !carried_out(fence, &found.live)) {
+            return Err(PublishError::Raced(fence.key.clone()));
+        }
         if let Some(raced) = changes
             .iter()
             .find(|c| !same(found.live.rrsets.get(&c.key), c.before.as_ref()))
@@ -235,7 +247,8 @@ impl Publisher for PowerDns {
             storable(&plan.changes)?;
             for (zone, changes) in transactions(&plan.changes) {
                 // The first failure ends it: what comes later (DMARC) may rely on what came before.
-                self.transact(zone, &changes, lead).await?;
+                let fence = fence(&plan.changes, zone, &changes);
+                self.transact(zone, &changes, fence, lead).await?;
             }
             Ok(())
         }

@@ -2,6 +2,7 @@
 
 use super::{Change, Live, LiveRrset};
 use crate::name::Name;
+use crate::plan::is_owner;
 
 /// Whether the RRset is still what the plan was made from: the same texts and the same TTL.
 pub(super) fn same(now: Option<&LiveRrset>, before: Option<&LiveRrset>) -> bool {
@@ -38,6 +39,15 @@ pub(super) fn transactions(changes: &[Change]) -> Vec<(&Name, Vec<&Change>)> {
         }
     }
     transactions
+}
+
+/// The owner text that must stand in the zone when a later transaction of the same plan is carried out: what the first one
+/// wrote. In its own transaction the comparison of the change itself guards it.
+pub(super) fn fence<'a>(plan: &'a [Change], zone: &Name, changes: &[&Change]) -> Option<&'a Change> {
+    let owner = plan
+        .iter()
+        .find(|change| &change.zone == zone && is_owner(change))?;
+    (!changes.iter().any(|change| is_owner(change))).then_some(owner)
 }
 
 /// Whether what was written is there. Values that somebody added meanwhile are the next plan's matter.
@@ -127,5 +137,20 @@ mod tests {
                 "a.example: _dmarc.a.example",
             ]
         );
+    }
+
+    #[test]
+    fn the_owner_text_guards_the_later_transactions_of_its_zone() {
+        let plan = [
+            at("a.example", "_maildomain.a.example"),
+            at("a.example", "a.example"),
+            at("2.0.192.in-addr.arpa", "1.2.0.192.in-addr.arpa"),
+            at("a.example", "_dmarc.a.example"),
+        ];
+        let guarded: Vec<bool> = transactions(&plan)
+            .into_iter()
+            .map(|(zone, changes)| fence(&plan, zone, &changes).is_some())
+            .collect();
+        assert_eq!(guarded, [false, false, true]);
     }
 }

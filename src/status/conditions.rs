@@ -180,8 +180,9 @@ fn accepted(account: &Account<'_>) -> Verdict {
     for row in &account.plan.rows {
         match &row.step {
             Step::Refused(refusal)
-                if refusal.reason() == "NotAllowed"
-                    && crate::tenancy::address_of(&row.group.key.name).is_none() =>
+                if refusal.reason() == "OwnedElsewhere"
+                    || refusal.reason() == "NotAllowed"
+                        && crate::tenancy::address_of(&row.group.key.name).is_none() =>
             {
                 return Verdict::new(Truth::False, refusal.reason(), refusal.to_string());
             }
@@ -375,6 +376,7 @@ fn progress(account: &Account<'_>, verdicts: &[(&'static str, Verdict)]) -> Vec<
     let stuck = [
         "Conflict",
         "DeletionsHeld",
+        "OwnedElsewhere",
         "NotAllowed",
         "NoProvider",
         "NameConflict",

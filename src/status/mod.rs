@@ -17,6 +17,7 @@ use crate::finding::Finding;
 use crate::intent::Conduct;
 use crate::name::Selector;
 use crate::plan::Plan;
+use crate::protocol::Purpose;
 use crate::publish::PublishError;
 use crate::record::Key;
 use crate::verify::Verdict;
@@ -102,10 +103,12 @@ pub fn compute(account: &Account<'_>, patience: &mut Patience, stale_after: Stal
     let records = rows::records(account);
     let conditions = conditions::all(account, &records, patience, stale_after);
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let owner = Purpose::Owner.to_string();
+    let declared = || records.iter().filter(|row| row.purpose != owner);
     let summary = Summary {
-        records: count(records.len()),
-        published: count(records.iter().filter(|r| r.published == Truth::True).count()),
-        verified: count(records.iter().filter(|r| r.verified == Truth::True).count()),
+        records: count(declared().count()),
+        published: count(declared().filter(|r| r.published == Truth::True).count()),
+        verified: count(declared().filter(|r| r.verified == Truth::True).count()),
         findings: count(
             account
                 .findings

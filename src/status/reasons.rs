@@ -35,6 +35,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "The name lies outside the declared domain, so it is never written.",
     ),
     (
+        "OwnedElsewhere",
+        "Another operator wrote the owner text of the domain last, so nothing is written; the message says whose it is and how to take over.",
+    ),
+    (
         "Conflict",
         "Something foreign stands at the name, or another hand keeps changing a record of ours; the message has the line to paste.",
     ),

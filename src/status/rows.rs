@@ -6,12 +6,18 @@ use super::{Account, KeyState, bounded_text};
 use crate::api::{FindingStatus, KeyStatus, RecordStatus, Truth};
 use crate::finding::Finding;
 use crate::plan::{Row, Step};
+use crate::protocol::Purpose;
 use crate::publish::PublishError;
 use crate::verify::Verdict;
 
-/// One row for each wanted RRset, in the order of names.
+/// One row for each wanted RRset, in the order of names. That of the owner text comes first, and only where it is in trouble:
+/// nobody declared it.
 pub(super) fn records(account: &Account<'_>) -> Vec<RecordStatus> {
-    account.plan.rows.iter().map(|row| record(account, row)).collect()
+    let rows = account.plan.rows.iter();
+    rows.map(|row| (row.group.purpose, record(account, row)))
+        .filter(|(purpose, row)| *purpose != Purpose::Owner || row.published != Truth::True)
+        .map(|(_, row)| row)
+        .collect()
 }
 
 fn record(account: &Account<'_>, row: &Row) -> RecordStatus {

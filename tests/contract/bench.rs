@@ -123,6 +123,7 @@ impl Bench {
             (home.clone(), Ok(read.unwrap()))
         });
         plan(&Situation {
+            writer: None,
             domain: &name("corp.test"),
             mandate: Mandate::END,
             ttl,

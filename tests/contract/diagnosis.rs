@@ -260,6 +260,28 @@ fn without_a_registry_upsert_only_keeps_what_is_foreign_and_what_was_ours() {
     bench.stands(OWNER, "A", &["192.0.2.1"]);
 }
 
+/// By an ownership record that a person made. What is foreign stays as long as something of ours stands beside it; then ExternalDNS
+/// removes what it takes for its own whole. docs/providers/externaldns.md warns of that.
+#[test]
+fn a_name_that_was_handed_over_loses_what_is_foreign_with_the_last_of_ours() {
+    let (bench, place) = before_power_dns();
+    let mark = "\"heritage=external-dns,external-dns/owner=contract\"";
+    bench
+        .hand
+        .add("corp.test", "corp.test", 1800, "TXT", "\"token=1\"");
+    bench
+        .hand
+        .add("corp.test", "extdns-txt.corp.test", 300, "TXT", mark);
+    let running = place.run(Flags::default());
+    tell(&bench, &wanted());
+    arrives(&bench, &wanted());
+    bench.stands("corp.test", "TXT", &["\"token=1\"", "\"v=spf1 mx -all\""]);
+    tell(&bench, &[]);
+    eventually("ours is gone", || bench.hand.see(OWNER, "A").is_none());
+    running.says(IDLE, 1);
+    bench.stands("corp.test", "TXT", &[]);
+}
+
 /// ExternalDNS adds before it removes, PowerDNS refuses an alias beside records, and a refusal keeps everything else away too. So
 /// one goes before the other comes, in a pass each.
 #[test]

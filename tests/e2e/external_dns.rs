@@ -20,10 +20,10 @@ fn with_zones(name: &str, zones: &[&str]) -> Site {
     )
 }
 
-/// The rows that are not at their provider, as `name type reason`.
+/// The declared rows that are not at their provider, as `name type reason`.
 fn unpublished(site: &Site) -> Vec<String> {
     let rows = site.status().records.into_iter();
-    rows.filter(|row| row.published != maildomain::api::Truth::True)
+    rows.filter(|row| row.published != maildomain::api::Truth::True && row.purpose != "Owner")
         .map(|row| {
             format!(
                 "{} {} {}",

@@ -24,6 +24,7 @@ mod leaders;
 mod lifecycle;
 mod modes;
 mod name_servers;
+mod owners;
 mod providers;
 mod secrets;
 mod wars;

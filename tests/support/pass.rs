@@ -14,7 +14,8 @@ use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
 use maildomain::plan::{
-    Explains, Group, Mandate, Plan, Situation, Written, group, plan, still_asked, to_weigh, war,
+    Explains, Group, Mandate, Plan, Situation, Writer, Written, group, owner_key, plan, still_asked,
+    to_weigh, war,
 };
 use maildomain::protocol::alignment::{self, Proof};
 use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey, dmarc};
@@ -30,10 +31,11 @@ use crate::provider::{LiveByHome, apply};
 use crate::setting::Setting;
 use crate::zone::Zone;
 
-const OWNER: Owner<'static> = Owner {
+pub(crate) const OWNER: Owner<'static> = Owner {
     name: "case",
     uid: "11111111-2222-3333-4444-555555555555",
 };
+pub(crate) const CLUSTER: &str = "c1057e12-0000-4000-8000-000000000001";
 const PROOF_INTERVAL: SignedDuration = SignedDuration::from_secs(5);
 const DRAIN: SignedDuration = SignedDuration::from_hours(120);
 const STALE: StaleAfter = StaleAfter {
@@ -155,6 +157,7 @@ impl<'a> Course<'a> {
         let verdicts = verify(&to_be_seen, &direct);
         let (mut findings, senders) = judge(&declaration, &servers, &verdicts);
         findings.extend(silent_servers(&direct));
+        findings.extend(plan.note.clone());
         findings.sort();
         self.prove(&direct, &verdicts);
         let keys: Vec<KeyState> = self.keys.iter().map(|key| self.key_state(key)).collect();
@@ -205,6 +208,7 @@ impl<'a> Course<'a> {
                 ..Mandate::END
             },
             ttl: self.intent.ttl,
+            writer: Some(self.writer()),
             conduct: self.intent.conduct,
             told: &self.setting.deferred(),
             asked: &self.asked,
@@ -220,6 +224,14 @@ impl<'a> Course<'a> {
         plan(&situation)
     }
 
+    fn writer(&self) -> Writer<'a> {
+        Writer {
+            cluster: CLUSTER,
+            uid: Some(OWNER.uid),
+            take_over: self.setting.take_over(),
+        }
+    }
+
     fn names(&self, keys: &[SigningKey]) -> BTreeSet<Name> {
         let held = Declaration {
             intent: &self.intent,
@@ -227,7 +239,10 @@ impl<'a> Course<'a> {
             policy_gate: PolicyGate::Held(DmarcPolicy::None),
             private_zone: false,
         };
-        protocol::desired(&held).into_iter().map(|w| w.key.name).collect()
+        let wanted = protocol::desired(&held).into_iter().map(|w| w.key.name);
+        wanted
+            .chain(owner_key(&self.intent.domain).map(|key| key.name))
+            .collect()
     }
 
     fn places(&self, names: &BTreeSet<Name>) -> BTreeMap<Name, Result<Home, Refusal>> {

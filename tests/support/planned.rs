@@ -139,6 +139,7 @@ impl Scene {
             .map(|group| (group.key.name.clone(), Ok(home(&group.key.name))))
             .collect();
         plan(&Situation {
+            writer: None,
             domain: &Name::parse("example.com").unwrap(),
             mandate: Mandate {
                 generation: 1,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use maildomain::plan::Plan;
-use maildomain::publish::{Live, PublishError};
+use maildomain::plan::{Plan, is_owner};
+use maildomain::publish::{Live, ProviderPlan, PublishError};
 use maildomain::tenancy::Home;
 
 use crate::setting::Setting;
@@ -20,7 +20,10 @@ pub(crate) fn apply(
     live: &LiveByHome,
 ) -> BTreeMap<String, Result<(), PublishError>> {
     let mut applied = BTreeMap::new();
-    for (name, part) in &plan.providers {
+    let mut parts: Vec<_> = plan.providers.iter().collect();
+    let guards = |part: &ProviderPlan| part.changes.iter().any(is_owner);
+    parts.sort_by_key(|(_, part)| !guards(part));
+    for (name, part) in parts {
         let behaviour = setting.behaviour(name);
         let blind = live
             .iter()
@@ -35,7 +38,11 @@ pub(crate) fn apply(
             zone.remove(&line.owner, &line.kind);
             zone.add(line);
         }
+        let stopped = behaviour.write.is_some() && guards(part);
         applied.insert(name.clone(), behaviour.write.map_or(Ok(()), Err));
+        if stopped {
+            break;
+        }
     }
     applied
 }

@@ -10,15 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
-use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim};
+use maildomain::api::{ClusterDNSProvider, MailDomain, MailDomainClaim, TAKE_OVER};
 use maildomain::name::Name;
-use maildomain::plan::{Before, Marks, Written};
+use maildomain::plan::{Before, Marks, Written, owner_key};
 use maildomain::protocol::Purpose;
 use maildomain::publish::PublishError;
 use maildomain::record::{Key, RecordType};
 use maildomain::tenancy::{Home, Provider};
 use serde::de::DeserializeOwned;
 
+use crate::pass::{CLUSTER, OWNER};
 use crate::zone::{Line, Zone, lines};
 
 /// What a provider's API does when it is called.
@@ -89,6 +90,8 @@ impl Setting {
         for line in &of("retiring") {
             retire(&mut written, line);
         }
+        let mut zone = Zone::parse(&std::fs::read_to_string(case.join("zone.txt")).unwrap());
+        sign(&mut written, &mut zone, &object, &providers);
         Self {
             labels: labels(&documents),
             foreign_claims: claims
@@ -96,7 +99,7 @@ impl Setting {
                 .filter_map(|claim| Name::parse(claim.metadata.name.as_deref()?).ok())
                 .collect(),
             behaviours: definitions.iter().map(behaviour).collect(),
-            zone: Zone::parse(&std::fs::read_to_string(case.join("zone.txt")).unwrap()),
+            zone,
             overrides: optional("live.txt"),
             written,
             explains: !lines(&ledger).any(|line| line == "planned"),
@@ -105,6 +108,12 @@ impl Setting {
             providers,
             object,
         }
+    }
+
+    /// What a person says about the owner text of somebody else.
+    pub(crate) fn take_over(&self) -> Option<&str> {
+        let annotations = self.object.metadata.annotations.as_ref()?;
+        annotations.get(TAKE_OVER).map(String::as_str)
     }
 
     /// The names of providers whose success is seen in DNS only.
@@ -126,6 +135,27 @@ impl Setting {
     pub(crate) fn behaviour(&self, provider: &str) -> Behaviour {
         self.behaviours.get(provider).cloned().unwrap_or_default()
     }
+}
+
+/// Who has a ledger has signed the zone. A case that is about the owner text has a line of its own in `ledger.txt`.
+fn sign(written: &mut BTreeMap<Key, Written>, zone: &mut Zone, object: &MailDomain, providers: &[Provider]) {
+    let is_told = written.values().any(|entry| entry.purpose == Purpose::Owner);
+    let domain = Name::parse(&object.spec.domain);
+    let Some(key) = domain.ok().and_then(|domain| owner_key(&domain)) else {
+        return;
+    };
+    let served = providers
+        .iter()
+        .any(|p| key.name.longest_match(&p.zones).is_some());
+    if written.is_empty() || is_told || !served {
+        return;
+    }
+    let line = format!(
+        "{key} \"v=maildomain1; cluster={CLUSTER}; uid={}; epoch=1\"",
+        OWNER.uid
+    );
+    written.extend([ledger_entry(&format!("Owner settled {line}"), providers)]);
+    zone.add(Line::parse(&line));
 }
 
 fn of_kind<T: DeserializeOwned>(documents: &[serde_json::Value], kind: &str) -> Vec<T> {

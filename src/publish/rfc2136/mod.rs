@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 use self::exchange::Server;
 use self::update::Update;
 use super::gate::Gate;
-use super::transaction::{carried_out, describe, transactions};
+use super::transaction::{carried_out, describe, fence, transactions};
 use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
 use crate::api::TsigAlgorithm;
 use crate::lead::Lead;
@@ -67,8 +67,14 @@ impl Rfc2136 {
         }
     }
 
-    async fn transact(&self, zone: &Name, changes: &[&Change], lead: &Lead) -> Result<(), PublishError> {
-        for Update { message, changes } in update::updates(zone, changes)? {
+    async fn transact(
+        &self,
+        zone: &Name,
+        changes: &[&Change],
+        fence: Option<&Change>,
+        lead: &Lead,
+    ) -> Result<(), PublishError> {
+        for Update { message, changes } in update::updates(zone, changes, fence)? {
             confirm(lead)?;
             let code = self.code(zone, message).await?;
             match code {
@@ -77,7 +83,7 @@ impl Rfc2136 {
                 ResponseCode::NXRRSet
                 | ResponseCode::YXRRSet
                 | ResponseCode::NXDomain
-                | ResponseCode::YXDomain => return Err(self.raced(zone, &changes).await),
+                | ResponseCode::YXDomain => return Err(self.raced(zone, &changes, fence).await),
                 code => return Err(refusal(zone, describe(&changes), code)),
             }
         }
@@ -124,7 +130,7 @@ impl Rfc2136 {
                 ..change.clone()
             })
             .collect();
-        for update in update::updates(zone, &missing.iter().collect::<Vec<_>>())? {
+        for update in update::updates(zone, &missing.iter().collect::<Vec<_>>(), None)? {
             // Whatever the server says to it: what counts is what stands there.
             self.server.send(update.message).await?;
         }
@@ -132,11 +138,16 @@ impl Rfc2136 {
     }
 
     /// The server does not say which prerequisite failed: whichever RRset is another one now.
-    async fn raced(&self, zone: &Name, changes: &[&Change]) -> PublishError {
-        let after = match read::names(&self.server, zone, &names(changes)).await {
+    async fn raced(&self, zone: &Name, changes: &[&Change], fence: Option<&Change>) -> PublishError {
+        let mut names = names(changes);
+        names.extend(fence.map(|fence| fence.key.name.clone()));
+        let after = match read::names(&self.server, zone, &names).await {
             Ok(after) => after,
             Err(error) => return error,
         };
+        if let Some(fence) = fence.filter(|fence| !carried_out(fence, &after)) {
+            return PublishError::Raced(fence.key.clone());
+        }
         let moved = |change: &&&Change| !unchanged(change, &after);
         match changes.iter().find(moved).or(changes.first()) {
             Some(change) => PublishError::Raced(change.key.clone()),
@@ -211,7 +222,8 @@ impl Publisher for Rfc2136 {
         async move {
             for (zone, changes) in transactions(&plan.changes) {
                 // The first failure ends it: what comes later (DMARC) may rely on what came before.
-                self.transact(zone, &changes, lead).await?;
+                let fence = fence(&plan.changes, zone, &changes);
+                self.transact(zone, &changes, fence, lead).await?;
             }
             Ok(())
         }

@@ -17,6 +17,7 @@ use hickory_proto::serialize::binary::BinEncodable as _;
 use super::wire;
 use crate::lookup::wire::{wire_name, wire_type};
 use crate::name::Name;
+use crate::plan::is_owner;
 use crate::publish::{Change, PublishError};
 use crate::record::{RecordType, Value};
 
@@ -37,8 +38,13 @@ pub(super) struct Update<'a> {
 }
 
 /// The changes of one zone as messages: one, unless they do not fit. Then it is cut between names, never within one,
-/// where an alias may take the place of other records; the order of names stays.
-pub(super) fn updates<'a>(zone: &Name, changes: &[&'a Change]) -> Result<Vec<Update<'a>>, PublishError> {
+/// where an alias may take the place of other records; the order of names stays. Every message behind that with the owner
+/// text has it as a prerequisite as it was written there: `fence` where that was another transaction.
+pub(super) fn updates<'a>(
+    zone: &Name,
+    changes: &[&'a Change],
+    fence: Option<&Change>,
+) -> Result<Vec<Update<'a>>, PublishError> {
     let mut packed: Vec<(usize, Vec<&'a Change>)> = Vec::new();
     for unit in by_name(changes) {
         let size = size(&encode(zone, &unit)?)?;
@@ -56,8 +62,14 @@ pub(super) fn updates<'a>(zone: &Name, changes: &[&'a Change]) -> Result<Vec<Upd
             _ => packed.push((size, unit)),
         }
     }
+    let own = changes.iter().copied().find(|change| is_owner(change));
+    let fence = own.or(fence);
     let encoded = packed.into_iter().map(|(_, changes)| {
-        let message = encode(zone, &changes)?;
+        let mut message = encode(zone, &changes)?;
+        let here = changes.iter().any(|change| is_owner(change));
+        if let Some(fence) = fence.filter(|_| !here) {
+            message.add_pre_requisites(as_written(fence)?);
+        }
         Ok(Update { message, changes })
     });
     encoded.collect()
@@ -140,6 +152,16 @@ fn as_read(change: &Change) -> Result<Vec<Record>, PublishError> {
                 .collect()
         }
     }
+}
+
+/// What an earlier message wrote must stand there still. A text that goes last has nothing behind it.
+fn as_written(fence: &Change) -> Result<Vec<Record>, PublishError> {
+    let owner = owner(&fence.key.name)?;
+    let ours: BTreeSet<String> = fence.ours.iter().map(Value::to_string).collect();
+    let after = ours.iter().chain(&fence.keep);
+    after
+        .map(|raw| Ok(Record::from_rdata(owner.clone(), 0, stored(fence, raw)?)))
+        .collect()
 }
 
 /// An alias that comes between reading and writing would make servers pass over what is added beside it, without an

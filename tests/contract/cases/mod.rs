@@ -54,6 +54,7 @@ macro_rules! shared_rrsets {
             races::an_rrset_made_meanwhile_is_kept,
             races::an_rrset_removed_meanwhile_is_noticed,
             races::one_race_holds_the_whole_zone_back,
+            races::a_stale_copy_is_stopped_by_the_owner_text,
         }
     };
 }

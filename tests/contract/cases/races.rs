@@ -57,6 +57,26 @@ pub fn an_rrset_removed_meanwhile_is_noticed(bench: &Bench) {
     bench.stands("mail.corp.test", "A", &["192.0.2.1", "192.0.2.2"]);
 }
 
+/// Whoever planned from an older owner text writes nothing, at no name.
+pub fn a_stale_copy_is_stopped_by_the_owner_text(bench: &Bench) {
+    let text = |epoch: u32| format!("\"v=maildomain1; cluster=c; uid=u; epoch={epoch}\"");
+    let wanted = |epoch, address| {
+        [
+            alone("_maildomain.corp.test", RecordType::Txt, &[&text(epoch)]),
+            alone("mail.corp.test", RecordType::A, &[address]),
+        ]
+    };
+    bench.publish(&wanted(1, "192.0.2.1"));
+    let stale = bench.plan(&wanted(3, "192.0.2.3"), TTL);
+    let owner = "_maildomain.corp.test";
+    bench.hand.delete("corp.test", owner, "TXT", &text(1));
+    bench.hand.add("corp.test", owner, TTL, "TXT", &text(2));
+    let raced = Err(PublishError::Raced(key(owner, RecordType::Txt)));
+    assert_eq!(bench.apply(&stale), raced);
+    bench.stands(owner, "TXT", &[&text(2)]);
+    bench.stands("mail.corp.test", "A", &["192.0.2.1"]);
+}
+
 pub fn one_race_holds_the_whole_zone_back(bench: &Bench) {
     let wanted = [
         alone("a.corp.test", RecordType::A, &["192.0.2.1"]),

@@ -33,7 +33,10 @@ pub const STEPS: usize = 16;
 /// Passes that may be needed after the last step of the others.
 pub const PASSES: usize = 8;
 
-/// Runs the schedules of one server; `run` gets the dice of each. A failure names the schedule.
+/// So many schedules bring a race for sure, or they would prove nothing.
+pub const TELLING: u64 = 20;
+
+/// Runs the schedules of one server; `run` gets the dice of each. A failure names the schedule. Gives how many there were.
 pub fn campaign(server: &str, mut run: impl FnMut(&mut Dice)) -> u64 {
     let seed = setting("MAILDOMAIN_CAMPAIGN_SEED", SEED);
     let count = setting("MAILDOMAIN_CAMPAIGN_SCHEDULES", SCHEDULES);
@@ -41,8 +44,9 @@ pub fn campaign(server: &str, mut run: impl FnMut(&mut Dice)) -> u64 {
     let schedules = if only == u64::MAX {
         0..count
     } else {
-        only..only + 1
+        only..only.saturating_add(1)
     };
+    let ran = schedules.end - schedules.start;
     for number in schedules {
         let named = Named { server, seed, number };
         run(&mut Dice::new(seed, number));
@@ -51,7 +55,7 @@ pub fn campaign(server: &str, mut run: impl FnMut(&mut Dice)) -> u64 {
             println!("interleavings: {server}: {} of {count} schedules", number + 1);
         }
     }
-    count
+    ran
 }
 
 /// Says which schedule it was when it ends in a panic.

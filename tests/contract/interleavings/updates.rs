@@ -12,7 +12,7 @@ use maildomain::publish::{Change, PublishError};
 use maildomain::record::Key;
 
 use super::ours::{Declared, is_shared, keys};
-use super::{PASSES, STEPS, Texts, campaign, seen};
+use super::{PASSES, STEPS, TELLING, Texts, campaign, seen};
 use crate::bench::{Bench, TTL};
 use crate::dice::Dice;
 use crate::hand::Hand;
@@ -66,7 +66,7 @@ pub fn run(server: &str, bench: &Bench) {
          {raced} races noticed, {mended} foreign values in RRsets of ours alone mended knowingly; 0 foreign values lost, 0 of ours missing"
     );
     assert!(
-        raced > 0 && ours > 0 && meanwhile > 0,
+        schedules < TELLING || (raced > 0 && ours > 0 && meanwhile > 0),
         "chance brought no race at all"
     );
 }

@@ -119,7 +119,8 @@ pub fn allow_updates(zone: &str, key: &str, secret: &str) {
     }
 }
 
-/// Every record of a zone at PowerDNS but SOA, NS and DNSSEC, as `name TYPE content`, sorted.
+/// Every record of a zone at PowerDNS but SOA, NS, DNSSEC and the owner text, which nobody declares, as `name TYPE content`,
+/// sorted.
 #[track_caller]
 pub fn dump(zone: &str) -> Vec<String> {
     let records = dump_with_ttl(zone).into_iter();
@@ -133,6 +134,25 @@ pub fn dump(zone: &str) -> Vec<String> {
 /// The same as name, type, TTL and content.
 #[track_caller]
 pub fn dump_with_ttl(zone: &str) -> Vec<(String, String, u32, String)> {
+    let mut records = records(zone);
+    records.retain(|(name, ..)| !name.starts_with(OWNER));
+    records
+}
+
+/// The owner text of a domain at PowerDNS; empty where there is none.
+#[track_caller]
+pub fn owner_text(zone: &str) -> String {
+    let texts = records(zone).into_iter();
+    let texts = texts.filter(|(name, ..)| name.starts_with(OWNER));
+    texts
+        .map(|(.., text)| text.trim_matches('"').to_owned())
+        .collect()
+}
+
+const OWNER: &str = "_maildomain.";
+
+#[track_caller]
+fn records(zone: &str) -> Vec<(String, String, u32, String)> {
     let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
     let text = run("curl", &["-sS", "--fail", "-H", &header, &api(zone)]);
     let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");

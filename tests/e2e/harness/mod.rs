@@ -14,11 +14,11 @@ mod signing;
 mod site;
 mod wait;
 
-pub use dns::{Dig, add_zone, allow_updates, dump, dump_with_ttl, put, put_all, text_at};
+pub use dns::{Dig, add_zone, allow_updates, dump, dump_with_ttl, owner_text, put, put_all, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
 pub use operator::Operator;
-pub use provider_proxy::{Act, Answer, Call, ProviderProxy, Reply};
+pub use provider_proxy::{Act, Answer, Call, ProviderProxy, Reply, Written};
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
 pub use wait::{eventually, throughout};

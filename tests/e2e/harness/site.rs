@@ -451,8 +451,15 @@ impl Site {
         ]);
     }
 
-    /// What the operator remembers of the domain.
+    /// What the operator remembers of the domain, without the owner text.
     pub fn ledger(&self) -> RecordLedgerSpec {
+        let mut ledger = self.whole_ledger();
+        ledger.entries.retain(|entry| entry.purpose != "Owner");
+        ledger
+    }
+
+    /// All that the operator remembers of the domain.
+    pub fn whole_ledger(&self) -> RecordLedgerSpec {
         let text = kubectl(&[
             "-n",
             &self.system,
@@ -466,9 +473,28 @@ impl Site {
         ledger.spec
     }
 
-    /// The zone at PowerDNS, without SOA and NS.
+    /// The zone at PowerDNS, without SOA, NS and the owner text.
     pub fn zone_at_provider(&self) -> Vec<String> {
         dns::dump(&self.zone)
+    }
+
+    /// The owner text at PowerDNS; empty where there is none.
+    pub fn owner_text(&self) -> String {
+        dns::owner_text(&self.zone)
+    }
+
+    /// Says to a MailDomain that whoever wrote the owner text of this epoch, or this text, is gone.
+    pub fn give_over(&self, object: &str, word: &str) {
+        let said = format!("maildomain.dev/take-over={word}");
+        kubectl(&[
+            "-n",
+            &self.namespace,
+            "annotate",
+            "maildomain",
+            object,
+            "--overwrite",
+            &said,
+        ]);
     }
 
     /// Changes an RRset of the zone by hand.

@@ -116,7 +116,7 @@ impl Killer {
         if written.is_empty() {
             return;
         }
-        let entries = self.site.ledger().entries;
+        let entries = self.site.whole_ledger().entries;
         for rrset in written {
             let known = |name: &str, kind: &str| {
                 let mut entries = entries.iter();

@@ -32,7 +32,7 @@ fn change(owner: &str, record_type: RecordType, before: &[&str], keep: &[&str], 
 /// One line a record: `?` for prerequisites, then class, type, TTL and data.
 fn shown(changes: &[Change]) -> Vec<String> {
     let changes: Vec<&Change> = changes.iter().collect();
-    let updates = updates(&name("a.example"), &changes).unwrap();
+    let updates = updates(&name("a.example"), &changes, None).unwrap();
     let [update] = updates.as_slice() else {
         panic!("{} messages", updates.len());
     };
@@ -151,7 +151,7 @@ fn what_does_not_fit_is_cut_between_names_and_keeps_its_order() {
         &["\"v=DMARC1\""],
     ));
     let all: Vec<&Change> = changes.iter().collect();
-    let updates = updates(&name("a.example"), &all).unwrap();
+    let updates = updates(&name("a.example"), &all, None).unwrap();
     let names: Vec<Vec<&str>> = updates
         .iter()
         .map(|update| update.changes.iter().map(|c| c.key.name.as_str()).collect())
@@ -172,16 +172,40 @@ fn what_does_not_fit_is_cut_between_names_and_keeps_its_order() {
         .collect();
     let larger: Vec<&str> = larger.iter().map(String::as_str).collect();
     let larger = change("a.example", RecordType::Txt, &[], &[], &larger);
-    let refused = super::updates(&name("a.example"), &[&larger]).unwrap_err();
+    let refused = super::updates(&name("a.example"), &[&larger], None).unwrap_err();
     assert_eq!(refused.reason(), "Unsupported");
 }
 
 #[test]
 fn a_stored_text_that_is_no_data_is_refused() {
     let broken = change("a.example", RecordType::Txt, &["bare"], &[], &[]);
-    let refused = updates(&name("a.example"), &[&broken]).unwrap_err();
+    let refused = updates(&name("a.example"), &[&broken], None).unwrap_err();
     assert_eq!(refused.reason(), "Unsupported");
-    assert!(updates(&name("a.example"), &[]).unwrap().is_empty());
+    assert!(updates(&name("a.example"), &[], None).unwrap().is_empty());
+}
+
+#[test]
+fn every_later_message_wants_the_owner_text_as_the_first_one_wrote_it() {
+    let text = "\"v=maildomain1; cluster=c; uid=u; epoch=2\"";
+    let owner = change("_maildomain.a.example", RecordType::Txt, &[], &[], &[text]);
+    let long = record::quoted(&"k".repeat(250));
+    let many: Vec<Change> = (0..400)
+        .map(|n| change(&format!("n{n}.a.example"), RecordType::Txt, &[], &[], &[&long]))
+        .collect();
+    let guarded = |update: &Update<'_>| {
+        let message = Message::from_vec(&update.message.to_vec().unwrap()).unwrap();
+        let mut wants = message.prerequisites().iter();
+        wants.any(|record| {
+            record.dns_class == DNSClass::IN && wire::text(&record.data).as_deref() == Some(text)
+        })
+    };
+    let all: Vec<&Change> = std::iter::once(&owner).chain(&many).collect();
+    let messages = updates(&name("a.example"), &all, None).unwrap();
+    assert!(messages.len() > 1);
+    assert!(messages[1..].iter().all(guarded));
+    // Another transaction of the same plan.
+    let later = updates(&name("a.example"), &[&many[0]], Some(&owner)).unwrap();
+    assert!(later.iter().all(guarded));
 }
 
 #[test]
@@ -196,7 +220,7 @@ fn long_names_fit_as_well_as_short_ones() {
         })
         .collect();
     let all: Vec<&Change> = changes.iter().collect();
-    let updates = updates(&name("a.example"), &all).unwrap();
+    let updates = updates(&name("a.example"), &all, None).unwrap();
     assert_eq!(updates.iter().map(|u| u.changes.len()).sum::<usize>(), all.len());
     for update in updates {
         assert!(update.message.to_vec().unwrap().len() <= LARGEST);

@@ -1,0 +1,101 @@
+//! What is planned for: a declaration, and what its cluster remembers of it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::documents::Declared;
+use super::memory::Memory;
+use crate::intent::{Intent, Key, KeySource, Sender};
+use crate::key::PublicKey;
+use crate::keyring::Owner;
+use crate::plan::Written;
+use crate::protocol::{KeyRecord, SigningKey};
+use crate::record;
+
+/// What is planned for.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// A MailDomain.
+    pub(super) declared: Declared,
+    /// What its cluster remembers, where that was given.
+    pub(super) memory: Option<Memory>,
+}
+
+impl Subject {
+    /// The keys whose records are known: from the declaration alone, or because their cluster made them.
+    pub(super) fn keys(&self) -> Vec<SigningKey> {
+        let made = self.remembered().into_iter().map(|(_, key)| key);
+        known_keys(&self.declared.intent)
+            .into_iter()
+            .chain(made)
+            .collect()
+    }
+
+    /// The keys whose records are not known here.
+    pub(super) fn unmade(&self) -> impl Iterator<Item = (&Sender, &Key)> {
+        let made: BTreeSet<String> = self.remembered().into_iter().map(|(id, _)| id).collect();
+        all_keys(&self.declared.intent).filter(move |(sender, key)| !made.contains(&id(sender, key)))
+    }
+
+    /// What its cluster wrote before.
+    pub(super) fn past(&self) -> &BTreeMap<record::Key, Written> {
+        static NOTHING: BTreeMap<record::Key, Written> = BTreeMap::new();
+        self.memory.as_ref().map_or(&NOTHING, |memory| &memory.written)
+    }
+
+    fn remembered(&self) -> Vec<(String, SigningKey)> {
+        let Some(memory) = &self.memory else {
+            return Vec::new();
+        };
+        let Declared {
+            name, uid, intent, ..
+        } = &self.declared;
+        let owner = Owner {
+            name,
+            uid: uid.as_deref().unwrap_or_default(),
+        };
+        let needs_cluster = |(sender, key): &(&Sender, &Key)| {
+            matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
+                .then(|| id(sender, key))
+        };
+        let ids: BTreeSet<String> = all_keys(intent).filter_map(|pair| needs_cluster(&pair)).collect();
+        let mut keys = memory.keys(intent, owner);
+        keys.retain(|(id, _)| id.is_empty() || ids.contains(id));
+        keys
+    }
+}
+
+/// Of a key, as ledgers write it.
+fn id(sender: &Sender, key: &Key) -> String {
+    format!("{}/{}", sender.name, key.name)
+}
+
+/// Every declared key with its sender.
+pub(super) fn all_keys(intent: &Intent) -> impl Iterator<Item = (&Sender, &Key)> {
+    let senders = intent.senders.iter();
+    senders.flat_map(|sender| sender.keys.iter().map(move |key| (sender, key)))
+}
+
+/// The keys whose records follow from the declaration alone.
+fn known_keys(intent: &Intent) -> Vec<SigningKey> {
+    let known = |(sender, key): (&Sender, &Key)| {
+        let (selector, record) = match &key.source {
+            KeySource::PublicKey {
+                selector,
+                algorithm,
+                value,
+            } => (
+                selector,
+                KeyRecord::Public(PublicKey::parse(*algorithm, value).ok()?),
+            ),
+            KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
+            KeySource::Generate { .. } | KeySource::Import { .. } => return None,
+        };
+        Some(SigningKey {
+            sender: sender.name.clone(),
+            name: key.name.clone(),
+            selector: selector.clone(),
+            record,
+        })
+    };
+    all_keys(intent).filter_map(known).collect()
+}
