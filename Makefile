@@ -38,7 +38,7 @@ lint: ## rustfmt, clippy, cargo-deny, shellcheck, helm lint, generated files
 unit: ## the tests that need no world
 	@tests/run unit
 
-contract: ## one table of cases against every publisher, with name servers of its own
+contract: ## one table of cases against every publisher, with name servers and an API server of its own
 	@tests/run contract
 
 e2e: ## the end-to-end tests, in a world of their own

@@ -10,8 +10,11 @@ use crate::record::{Key, RecordType, Records, Value, Values};
 /// The causes that can be told apart from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// No ExternalDNS has listed this generation of the object.
+    /// No ExternalDNS has ever listed the object. It lists records at its provider first, so one whose provider does not
+    /// let it looks the same.
     NobodyWatches,
+    /// An ExternalDNS has listed an earlier generation of the object, and not this one.
+    ReadingStopped,
     /// The zone holds a mangled form of a TXT value.
     TextForm,
     /// Records that ExternalDNS does not own keep it from the name.
@@ -29,6 +32,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NobodyWatches => "NobodyWatches",
+            Self::ReadingStopped => "ReadingStopped",
             Self::TextForm => "TextForm",
             Self::ForeignOwner => "ForeignOwner",
             Self::ZoneFiltered => "ZoneFiltered",
@@ -42,7 +46,13 @@ impl Reason {
         match self {
             Self::NobodyWatches => {
                 "no ExternalDNS has read the DNSEndpoint; run one with --source=crd that watches the operator's \
-                 namespace, with --label-filter=app.kubernetes.io/managed-by=maildomain or none"
+                 namespace, with --label-filter=app.kubernetes.io/managed-by=maildomain or none; if one runs, its provider \
+                 may refuse its credentials, which it meets before it reads anything: see its log"
+            }
+            Self::ReadingStopped => {
+                "ExternalDNS has read an earlier version of the DNSEndpoint but not this one: it runs no more, or it cannot \
+                 list the records at its provider (unreachable, or its credentials are refused); see whether it runs, \
+                 and its log"
             }
             Self::TextForm => {
                 "the TXT value is in DNS in another form; correct spec.externalDNS.txtFormat of the provider object \
@@ -54,15 +64,19 @@ impl Reason {
                  (ownership is looked for under --txt-prefix=extdns-%{record_type}.)"
             }
             Self::ZoneFiltered => {
-                "nothing of this zone appears in DNS; check --domain-filter, --policy, the zone at the provider and \
-                 the log of ExternalDNS"
+                "nothing of this zone appears in DNS although ExternalDNS has read the DNSEndpoint; check \
+                 --domain-filter, --policy and the zone at the provider, and see in the log of ExternalDNS whether its \
+                 provider refuses the changes (one refused value, as of a wrong spec.externalDNS.txtFormat, keeps all of \
+                 them away)"
             }
             Self::TypeNotManaged => {
                 "other record types appear but none of this one; add it to --managed-record-types, and check that \
                  the provider of ExternalDNS takes it (a refused value keeps its whole batch away)"
             }
             Self::Unexplained => {
-                "ExternalDNS has read the DNSEndpoint but the record is not in DNS; see the log of ExternalDNS"
+                "ExternalDNS has read the DNSEndpoint and other records of this type are in DNS, but not this one; see in \
+                 the log of ExternalDNS whether its provider refuses the changes (one refused value keeps its whole \
+                 batch away). With --events-emit=RecordError it writes an event to the DNSEndpoint too"
             }
         }
     }
@@ -139,8 +153,10 @@ impl Symptoms<'_> {
 pub fn diagnose<'a>(symptoms: &Symptoms<'a>) -> Option<(Reason, &'a Key)> {
     let missing = symptoms.missing;
     let first = missing.first()?;
-    if symptoms.observed.is_none_or(|seen| seen < symptoms.generation) {
-        return Some((Reason::NobodyWatches, first));
+    match symptoms.observed {
+        None => return Some((Reason::NobodyWatches, first)),
+        Some(seen) if seen < symptoms.generation => return Some((Reason::ReadingStopped, first)),
+        Some(_) => {}
     }
     if let Some(key) = missing.iter().find(|key| symptoms.is_mangled(key)) {
         return Some((Reason::TextForm, key));
@@ -256,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_generation_that_nobody_read_is_the_first_suspect() {
-        for observed in [None, Some(1)] {
+        for (observed, cause) in [(None, Reason::NobodyWatches), (Some(1), Reason::ReadingStopped)] {
             let (reason, _) = judge(observed, &[], &[]).unwrap();
-            assert_eq!(reason, Reason::NobodyWatches);
+            assert_eq!(reason, cause);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::lead::Lead;
 use crate::lookup::Answer;
 use crate::lookup::looker::Looker;
 use crate::name::Name;
-use crate::record::{Key, RecordType};
+use crate::record::{Key, RecordType, Values};
 
 const FIELD_MANAGER: &str = "maildomain";
 /// How often a write is tried again when somebody was faster.
@@ -90,7 +90,7 @@ impl ExternalDns {
     }
 
     async fn write(&self, plan: &ProviderPlan, lead: &Lead) -> Result<(), PublishError> {
-        let desired = endpoint::spec(&plan.state, self.txt_format)?
+        let desired = endpoint::spec(&in_turn(plan), self.txt_format)?
             .map(|spec| endpoint::object(&plan.domain, &self.provider_name, &self.namespace, &spec));
         for _ in 0..ATTEMPTS {
             let existing = self.get(&plan.domain).await?;
@@ -254,6 +254,20 @@ impl Publisher for ExternalDns {
     ) -> BoxFuture<'a, Option<Explanation>> {
         self.diagnose(domain, missing, live).boxed()
     }
+}
+
+/// The state without what waits for its turn: an alias where other records of ours are still there, and they where an alias
+/// is. ExternalDNS adds before it removes, so the DNS service refuses the alias beside them (RFC 1034 section 3.6.2), and
+/// with it, at each sync, everything that this ExternalDNS has to change. Once they are gone from DNS the plan removes
+/// nothing there, and the next pass writes the rest.
+fn in_turn(plan: &ProviderPlan) -> BTreeMap<Key, (u32, Values)> {
+    let is_alias = |key: &Key| key.record_type == RecordType::Cname;
+    let leaves = |key: &Key| {
+        let mut gone = plan.changes.iter().filter(|change| change.deletes());
+        gone.any(|change| change.key.name == key.name && is_alias(&change.key) != is_alias(key))
+    };
+    let in_turn = plan.state.iter().filter(|(key, _)| !leaves(key));
+    in_turn.map(|(key, state)| (key.clone(), state.clone())).collect()
 }
 
 fn generations(object: &DynamicObject) -> (i64, Option<i64>) {

@@ -63,7 +63,14 @@ pub const REASONS: &[(&str, &str)] = &[
         "spec.suspend is true: nothing is written at providers and no key is made.",
     ),
     ("Propagating", "Handed to ExternalDNS, not in DNS yet."),
-    ("NobodyWatches", "No ExternalDNS has read the DNSEndpoint."),
+    (
+        "NobodyWatches",
+        "No ExternalDNS has read the DNSEndpoint: none runs for it, or its provider refuses its credentials from the beginning.",
+    ),
+    (
+        "ReadingStopped",
+        "ExternalDNS has read an earlier version of the DNSEndpoint but not this one: it runs no more, or its provider lets it list nothing.",
+    ),
     (
         "TypeNotManaged",
         "ExternalDNS runs without this type in --managed-record-types.",
@@ -78,7 +85,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "ZoneFiltered",
-        "ExternalDNS runs without this zone in --domain-filter.",
+        "Nothing of the zone appears: ExternalDNS runs without it in --domain-filter, or its provider refuses every change; its log has to say which.",
     ),
     (
         "Unexplained",

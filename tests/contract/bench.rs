@@ -27,7 +27,7 @@ pub const ZONES: [&str; 4] = [
     "113.0.203.in-addr.arpa",
     "8.b.d.0.1.0.0.2.ip6.arpa",
 ];
-const PROVIDER: &str = "corp";
+pub const PROVIDER: &str = "corp";
 pub const TTL: u32 = 300;
 
 /// One publisher at work.
@@ -76,6 +76,14 @@ impl Bench {
             scratch: Some(scratch),
             ..self
         }
+    }
+
+    /// Another publisher, made of the one that was, in the context of the bench's runtime.
+    pub fn wrap(self, make: impl FnOnce(Box<dyn Publisher>) -> Box<dyn Publisher>) -> Self {
+        let context = self.runtime.enter();
+        let publisher = make(self.publisher);
+        drop(context);
+        Self { publisher, ..self }
     }
 
     pub fn relay(&self) -> &Relay {
@@ -182,11 +190,16 @@ pub fn key(owner: &str, record_type: RecordType) -> Key {
 }
 
 fn home(owner: &Name) -> Home {
-    let zones = ZONES.map(name);
     Home {
         provider: PROVIDER.to_owned(),
-        zone: owner.longest_match(&zones).unwrap().clone(),
+        zone: zone_of(owner),
     }
+}
+
+/// The zone that holds a name.
+pub fn zone_of(owner: &Name) -> Name {
+    let zones = ZONES.map(name);
+    owner.longest_match(&zones).unwrap().clone()
 }
 
 /// An RRset of ours alone.

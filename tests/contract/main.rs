@@ -15,6 +15,8 @@
 
 mod bench;
 mod cases;
+mod cluster;
+mod diagnosis;
 #[path = "../support/dice.rs"]
 mod dice;
 mod hand;
@@ -40,15 +42,17 @@ macro_rules! suite {
 
 suite! {
     // DNS UPDATE; the zones of the first two unsigned and signed.
-    bind: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
-    bind_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
-    knot: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
-    knot_signed: every_publisher zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
-    pdns: every_publisher zones_of_servers credentials bad_networks compare_and_swap neighbours_are_safe;
+    bind: every_publisher one_step shared_rrsets zones_are_told zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    bind_signed: every_publisher one_step shared_rrsets zones_are_told zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    knot: every_publisher one_step shared_rrsets zones_are_told zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    knot_signed: every_publisher one_step shared_rrsets zones_are_told zones_of_servers credentials bad_networks rights compare_and_swap neighbours_are_safe;
+    pdns: every_publisher one_step shared_rrsets zones_are_told zones_of_servers credentials bad_networks compare_and_swap neighbours_are_safe;
     // PowerDNS's HTTP API.
-    pdns_api: every_publisher credentials bad_networks;
-    pdns_extend: every_publisher credentials bad_networks neighbours_are_safe;
-    memory: every_publisher compare_and_swap;
+    pdns_api: every_publisher one_step shared_rrsets zones_are_told credentials bad_networks;
+    pdns_extend: every_publisher one_step shared_rrsets zones_are_told credentials bad_networks neighbours_are_safe;
+    // ExternalDNS, with its pdns provider.
+    external_dns: every_publisher;
+    memory: every_publisher one_step shared_rrsets zones_are_told compare_and_swap;
 }
 
 /// The lists that do not run for a publisher, and why. `docs/providers/contract.md` tells it.
@@ -86,6 +90,47 @@ const EXCUSED: &[(&str, &str, &str)] = &[
     ("memory", "credentials", "no server, no credentials"),
     ("memory", "bad_networks", "no server, no network"),
     ("memory", "zones_of_servers", "no server, no answers"),
+    (
+        "external_dns",
+        "one_step",
+        "ExternalDNS adds before it removes, so this takes two passes: an_alias_and_records_take_turns of tests/contract/diagnosis.rs",
+    ),
+    (
+        "external_dns",
+        "shared_rrsets",
+        "ExternalDNS is told a state and compares nothing; a name with foreign values it leaves alone as a whole, which the operator names",
+    ),
+    (
+        "external_dns",
+        "zones_are_told",
+        "ExternalDNS tells nobody which zones it serves; a filtered zone is named when nothing of it appears",
+    ),
+    (
+        "external_dns",
+        "zones_of_servers",
+        "the order and the limits of changes are ExternalDNS's own",
+    ),
+    (
+        "external_dns",
+        "credentials",
+        "the credentials are ExternalDNS's own",
+    ),
+    (
+        "external_dns",
+        "bad_networks",
+        "the provider is called by ExternalDNS, which tries again by itself",
+    ),
+    ("external_dns", "rights", "the credentials are ExternalDNS's own"),
+    (
+        "external_dns",
+        "compare_and_swap",
+        "ExternalDNS is told a state and compares nothing",
+    ),
+    (
+        "external_dns",
+        "neighbours_are_safe",
+        "ExternalDNS is told a state and compares nothing",
+    ),
 ];
 
 /// Nothing is left out without a word.

@@ -3,8 +3,7 @@
 
     contract.py > docs/providers/contract.md
 
-Everything is read from the sources of the suite: the lists and their cases, the suite, and what is excused and why. What is
-known of ExternalDNS, which has no place in that suite, stands below.
+Everything is read from the sources of the suite: the lists and their cases, the suite, and what is excused and why.
 """
 
 import pathlib
@@ -20,28 +19,9 @@ PUBLISHERS = {
     "knot_signed": "DNS UPDATE, Knot, signed zones",
     "pdns": "DNS UPDATE, PowerDNS",
     "pdns_api": "PowerDNS API",
-    "pdns_extend": "PowerDNS API, EXTEND and PRUNE",
+    "pdns_extend": "PowerDNS API, EXTEND and PRUNE (a translator before a PowerDNS that lacks them)",
+    "external_dns": "ExternalDNS before PowerDNS",
     "memory": "the service in memory of the tests",
-}
-
-# ExternalDNS is told a state and reports nothing, so the suite, which compares what a call says with what the server holds,
-# does not fit it. By case, or by list: what holds instead. A name in backquotes is a test of tests/e2e/external_dns.rs.
-EXTERNAL_DNS = {
-    "records": "`the_whole_seed_page` for what a domain publishes",
-    "every_type_is_written_read_and_removed": "`the_whole_seed_page`",
-    "long_texts_are_whole": "`the_whole_seed_page` (an RSA key)",
-    "reverse_zones_are_zones": "`the_whole_seed_page`",
-    "a_plan_of_several_zones": "`the_whole_seed_page`",
-    "sharing": "no: a name with foreign values of a managed type is left alone as a whole, `a_foreign_text_at_the_apex_is_kept_and_named_as_the_cause`",
-    "only_ours_is_removed": "`the_whole_seed_page`",
-    "races": "no: it is told a state, and ExternalDNS compares nothing",
-    "aliases": "no: the order of changes is up to ExternalDNS",
-    "refusals": "no: no answer says it; a filtered zone is named, `a_zone_that_external_dns_filters_away_is_named`",
-    "revoked_credentials_are_told": "no: the credentials are ExternalDNS's own",
-    "who_does_not_lead_writes_nothing": "unit tests of src/publish/external_dns",
-    "a_survey_tells_refused_credentials": "no: `CredentialsValid` is Unknown (NotOurs)",
-    "a_survey_tells_the_zones_and_the_credentials": "no: it shows neither",
-    "faults": "no: the provider is called by ExternalDNS, which tries again by itself",
 }
 
 
@@ -67,13 +47,6 @@ def main():
     print()
     for number, note in enumerate(notes, 1):
         print(f"* [{number}] {note}")
-    print(EXTERNAL)
-    for cases in lists.values():
-        for module, case in cases:
-            said = EXTERNAL_DNS.get(case) or EXTERNAL_DNS.get(module)
-            if said is None:
-                raise SystemExit(f"contract.py does not say what {module}::{case} is for ExternalDNS")
-            print(f"| {sentence(case)} | {said} |")
 
 
 HEAD = """# What every provider is held to
@@ -81,16 +54,10 @@ HEAD = """# What every provider is held to
 Made by `make generate` from tests/contract; do not edit. `make contract` runs it: each case against a real server of its own, started on loopback.
 
 `yes`: the case runs and must pass. A number in brackets: it cannot apply, and below is why.
+
+With ExternalDNS the publisher writes its DNSEndpoint into a real Kubernetes API server, the real ExternalDNS carries it to a real PowerDNS, and a case goes on when DNS shows what was
+declared. Why a record does not arrive, by cause, is in tests/contract/diagnosis.rs; whole domains, with a node and signed zones, in tests/e2e/external_dns.rs.
 """
-
-EXTERNAL = """
-## ExternalDNS
-
-It is told a state and reports nothing, so a case that compares what a call says with what the server then holds does not fit. What holds instead is shown end to end, with a real
-Kubernetes, a real ExternalDNS and a real PowerDNS (tests/e2e/external_dns.rs):
-
-| case | with ExternalDNS |
-| --- | --- |"""
 
 
 def read_lists():

@@ -14,7 +14,8 @@ use super::*;
 use crate::lookup::Server;
 use crate::lookup::looker::LookerConfig;
 use crate::lookup::{Direct, Failure};
-use crate::record::{Value, Values};
+use crate::publish::Change;
+use crate::record::Value;
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -262,6 +263,45 @@ async fn the_object_is_made_kept_changed_and_removed() {
     );
     publisher.apply(&plan(&[]), &Lead::undisputed()).await.unwrap();
     assert_eq!(server.taken_writes(), []);
+}
+
+/// ExternalDNS adds before it removes, and a name with an alias has nothing else.
+#[test]
+fn an_alias_and_other_records_wait_for_each_other() {
+    let alias = (
+        key("mail.example.com", RecordType::Cname),
+        Value::Cname(name("vendor.example")),
+    );
+    let host = (
+        key("mail.example.com", RecordType::A),
+        Value::A([192, 0, 2, 1].into()),
+    );
+    let beside = (
+        key("a.example.com", RecordType::A),
+        Value::A([192, 0, 2, 2].into()),
+    );
+    for (comes, goes) in [(&alias, &host), (&host, &alias)] {
+        let state = [comes, &beside].map(|(key, value)| (key.clone(), (60, Values::from([value.clone()]))));
+        let change = Change {
+            zone: name("example.com"),
+            key: goes.0.clone(),
+            before: None,
+            ttl: 60,
+            keep: BTreeSet::new(),
+            ours: Values::new(),
+        };
+        let mut plan = ProviderPlan {
+            domain: name("example.com"),
+            changes: vec![change],
+            state: BTreeMap::from(state),
+        };
+        assert!(in_turn(&plan).keys().eq([&beside.0]), "{} waits", comes.0);
+        // Another type of the same kind goes.
+        plan.changes[0].key.record_type = RecordType::Aaaa;
+        assert_eq!(in_turn(&plan).contains_key(&host.0), comes == &host);
+        plan.changes.clear();
+        assert_eq!(in_turn(&plan), plan.state);
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ macro_rules! tests {
     };
 }
 
-/// What everybody must do.
+/// What everybody must do, also who is told a state, which another program carries out.
 macro_rules! every_publisher {
     ($publisher:ident) => {
         crate::cases::tests! { $publisher:
@@ -25,10 +25,29 @@ macro_rules! every_publisher {
             records::long_texts_are_whole,
             records::texts_of_any_octets_are_kept,
             records::reverse_zones_are_zones,
-            records::a_new_ttl_is_written_and_a_shared_one_is_left,
+            records::a_new_ttl_is_written,
             records::more_than_one_message_holds,
             records::a_plan_of_several_zones,
             records::nothing_to_do_is_nothing_done,
+            refusals::who_does_not_lead_writes_nothing,
+        }
+    };
+}
+
+/// Removing and adding at once.
+macro_rules! one_step {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            aliases::an_alias_takes_the_place_of_records_and_gives_it_back,
+        }
+    };
+}
+
+/// RRsets that others have values in, or get at the same time.
+macro_rules! shared_rrsets {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
+            records::a_shared_ttl_is_left,
             sharing::foreign_values_stay_byte_for_byte,
             sharing::only_ours_is_removed,
             races::a_value_added_meanwhile_is_kept,
@@ -36,10 +55,16 @@ macro_rules! every_publisher {
             races::an_rrset_removed_meanwhile_is_noticed,
             races::one_race_holds_the_whole_zone_back,
             races::a_stale_copy_is_stopped_by_the_owner_text,
-            aliases::an_alias_takes_the_place_of_records_and_gives_it_back,
+        }
+    };
+}
+
+/// Which zones the server has.
+macro_rules! zones_are_told {
+    ($publisher:ident) => {
+        crate::cases::tests! { $publisher:
             refusals::a_zone_that_is_not_there_is_never_empty,
             refusals::a_zone_that_is_there_is_found,
-            refusals::who_does_not_lead_writes_nothing,
         }
     };
 }
@@ -111,6 +136,6 @@ macro_rules! neighbours_are_safe {
 }
 
 pub(crate) use {
-    bad_networks, compare_and_swap, credentials, every_publisher, neighbours_are_safe, rights, tests,
-    zones_of_servers,
+    bad_networks, compare_and_swap, credentials, every_publisher, neighbours_are_safe, one_step, rights,
+    shared_rrsets, tests, zones_are_told, zones_of_servers,
 };

@@ -16,7 +16,7 @@ pub fn bind_signed() -> Bench {
     bench
 }
 
-fn start(signing: &str) -> (Bench, u16) {
+pub(super) fn start(signing: &str) -> (Bench, u16) {
     let scratch = Scratch::new("bind");
     let port = free_port();
     let mut text = format!(

@@ -1,7 +1,7 @@
-//! A PowerDNS that knows EXTEND and PRUNE, as far as that can be had: the real one of Debian, which does not, behind a
-//! translator that holds to what the documentation of 5.x says. One record in each; EXTEND adds it unless it is there, PRUNE
-//! removes it if it is there; all else in the RRset stays; the PATCH is carried out whole or not at all. What is measured is
-//! our use of them, not PowerDNS's own doing.
+//! A stand-in for a PowerDNS that knows EXTEND and PRUNE: the real one of Debian, which does not, behind a translator. It follows
+//! our own summary of PowerDNS's API page and has never been compared with a server that has them. One record in each; EXTEND
+//! adds it unless it is there, PRUNE removes it if it is there; all else in the RRset stays; the PATCH is carried out whole or not
+//! at all. So what passes here is our use of them as we understand them, not PowerDNS's own doing.
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -3,6 +3,7 @@
 
 mod bind;
 mod extend;
+mod external_dns;
 mod knot;
 mod power_dns;
 
@@ -28,6 +29,7 @@ pub const READER: &str = "cmVhZGVyLXJlYWRlci1yZWFkZXItcmVhZGVyLXJlYWRlcg==";
 pub const REVOKED: &str = "cmV2b2tlZC1yZXZva2VkLXJldm9rZWQtcmV2b2tlZC1yZXY=";
 
 pub use self::bind::{bind, bind_signed};
+pub use self::external_dns::{Flags, Place, TYPES, before_bind, before_power_dns, external_dns};
 pub use self::knot::{knot, knot_signed};
 pub use self::power_dns::{API_KEY, pdns, pdns_api, pdns_api_watched, pdns_extend};
 

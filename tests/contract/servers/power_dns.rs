@@ -60,7 +60,7 @@ pub fn pdns_api_watched() -> (Bench, ProviderProxy, String) {
     (bench.with_server(server, scratch), proxy, api)
 }
 
-fn start() -> (Scratch, Server, u16, u16) {
+pub(super) fn start() -> (Scratch, Server, u16, u16) {
     let scratch = Scratch::new("pdns");
     let (port, api_port) = (free_port(), free_port());
     scratch.write(
