@@ -121,6 +121,7 @@ cases! {
     manual_spf_too_heavy
     manual_suspended
     manual_wildcard
+    manual_wildcard_satisfies
     mx_receiving
     no_provider
     no_reverse_zone

@@ -15,6 +15,7 @@ mod retire;
 mod stay;
 pub mod war;
 mod weigh;
+mod wildcard;
 mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -251,9 +252,11 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         written: situation.written.clone(),
         ..Plan::default()
     };
+    let live = wildcard::dropped(situation);
     let remembered = with_past(situation);
     let situation = &Situation {
         groups: &remembered,
+        live: &live,
         ..*situation
     };
     let mut stays = Stays::decide(situation);

@@ -95,7 +95,8 @@ impl fmt::Display for Owner {
 /// Who owns a domain, as far as this pass can tell.
 #[derive(Debug)]
 pub(super) enum Standing<'a> {
-    /// Nobody can say: no provider of ours serves the domain's own name, or an alias stands in the way.
+    /// Nobody can say: no provider of ours serves the domain's own name, it is one that is told a state, or an alias stands
+    /// in the way.
     Without,
     /// What stands there is not known, so nothing is written.
     Unread(Home, PublishError),
@@ -138,6 +139,9 @@ pub(super) fn judge<'a>(situation: &Situation<'a>) -> Standing<'a> {
         return Standing::Without;
     }
     let texts = owner_texts(live.rrsets.get(&key));
+    if situation.told.contains(&home.provider) {
+        return told(situation, writer, home, &texts);
+    }
     let stands = match texts.as_slice() {
         [] => None,
         [text] => match Owner::parse(text) {
@@ -165,6 +169,25 @@ pub(super) fn judge<'a>(situation: &Situation<'a>) -> Standing<'a> {
         stands,
         writer,
     })
+}
+
+/// Where a provider is told a state, no text is written: it goes out late and to one server after the other, so that nobody
+/// could say which epoch stands; whose the records are is in its own registry. A text of another cluster counts.
+fn told<'a>(situation: &Situation<'a>, writer: Writer<'_>, home: Home, texts: &[&str]) -> Standing<'a> {
+    let foreign = texts.iter().find_map(|text| {
+        let owner = Owner::parse(text);
+        let ours = owner
+            .as_ref()
+            .is_some_and(|owner| owner.cluster == writer.cluster);
+        (!ours && !is_taken(text, owner.as_ref(), writer)).then_some((text, owner))
+    });
+    match foreign {
+        None => Standing::Without,
+        Some((text, owner)) => {
+            let message = elsewhere(situation, writer, text, owner.as_ref());
+            Standing::Elsewhere(home, values(texts), message)
+        }
+    }
 }
 
 /// The texts of any version; other texts may come from a wildcard.

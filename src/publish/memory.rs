@@ -78,7 +78,7 @@ impl Memory {
         let found = rrsets.iter().filter(|(key, _)| names.contains(&key.name));
         Ok(Live {
             rrsets: found.map(|(key, rrset)| (key.clone(), rrset.clone())).collect(),
-            other_types: BTreeMap::new(),
+            ..Live::default()
         })
     }
 

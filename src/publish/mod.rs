@@ -49,6 +49,8 @@ pub struct Live {
     pub rrsets: BTreeMap<Key, LiveRrset>,
     /// Types that it does not know, by name: they forbid a CNAME there (RFC 1034 section 3.6.2).
     pub other_types: BTreeMap<Name, BTreeSet<String>>,
+    /// Those of `rrsets` that a wildcard may have answered with (RFC 4592): nobody need have written them.
+    pub of_wildcards: BTreeSet<Key>,
 }
 
 impl Live {

@@ -1,7 +1,7 @@
 //! What DNS shows of a zone, in the form in which a provider tells what it holds. Pure: answers in, content out.
 //!
-//! A wildcard answers for every name that does not exist (RFC 4592 section 2.2.1), so what it says is no record of the name
-//! that was asked for. It is known by a name beside it that nobody has: what that answers alike came from the wildcard.
+//! A wildcard answers for every name that does not exist (RFC 4592 section 2.2.1), so what it says need be no record of the
+//! name that was asked for. It is known by a name beside it that nobody has: what that answers alike is marked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,13 +58,22 @@ pub fn gather(zone: &Name, keys: &BTreeSet<Key>, direct: &Direct) -> Result<Live
             let failures = answers.iter().filter_map(|(_, a)| a.values().err());
             return Err(unanswered(zone, failures));
         }
-        for (server, answer) in answers {
-            if !is_of_wildcard(key, server, answer, direct) {
-                add(&mut live, key, answer);
-            }
-        }
+        add_all(&mut live, key, answers, direct);
     }
     Ok(live)
+}
+
+fn add_all(live: &mut Live, key: &Key, answers: &[(Server, Answer)], direct: &Direct) {
+    for (_, answer) in answers {
+        add(live, key, answer);
+    }
+    let holds = |answer: &Answer| answer.values().is_ok_and(|values| !values.is_empty());
+    let mut found = answers.iter().filter(|(_, answer)| holds(answer));
+    if live.rrsets.contains_key(key)
+        && found.all(|(server, answer)| is_of_wildcard(key, server, answer, direct))
+    {
+        live.of_wildcards.insert(key.clone());
+    }
 }
 
 fn is_probe(name: &Name) -> bool {
@@ -121,11 +130,7 @@ pub fn by_name(names: &BTreeSet<Name>, direct: &Direct) -> BTreeMap<Home, Result
                 let failure = unreachable.or(failed).unwrap_or(Failure::NotAsked);
                 return Err(PublishError::Unseen(name.clone(), failure));
             }
-            for (server, answer) in answers {
-                if !is_of_wildcard(&key, server, answer, direct) {
-                    add(&mut live, &key, answer);
-                }
-            }
+            add_all(&mut live, &key, answers, direct);
         }
         Ok(live)
     };
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wildcard_answers_is_no_record_of_the_name() {
+    fn what_a_wildcard_answers_too_is_marked() {
         let server = Server {
             name: name("ns1.dns.example"),
             address: "203.0.113.53".parse().unwrap(),
@@ -195,10 +200,9 @@ mod tests {
             let keys = [mail.clone(), other.clone()].into();
             gather(&name("corp.example"), &keys, &direct)
                 .unwrap()
-                .rrsets
-                .len()
+                .of_wildcards
         };
-        assert_eq!(seen("203.0.113.4"), 0);
-        assert_eq!(seen("203.0.113.5"), 1, "the name has a record of its own");
+        assert_eq!(seen("203.0.113.4"), [mail.clone()].into());
+        assert!(seen("203.0.113.5").is_empty(), "the name has a record of its own");
     }
 }

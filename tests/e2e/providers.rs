@@ -185,10 +185,7 @@ fn a_key_that_is_rotated_while_nothing_is_due_is_noticed() {
     apply(&site.usual());
     shows(&site, ["False", "ZoneMissing", "Accepted"]);
     let (count, seen, missing) = zones(&site);
-    assert!(
-        count >= 1 && seen.len() <= 50 && seen.is_sorted(),
-        "{count} {seen:?}"
-    );
+    assert!(count >= 1 && seen.len() <= 50, "{count} {seen:?}");
     assert!(count > 50 || seen.contains(&site.zone), "{seen:?}");
     assert_eq!(missing, ["not-there.example"]);
     site.apply_provider(&SiteOptions::default());

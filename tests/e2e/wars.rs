@@ -122,10 +122,7 @@ fn what_mail_in_flight_relies_on_retires() {
     let _operator = site.operator();
     let lasting = |time: &str, spec: &str| {
         let manifest = site.manifest(spec);
-        manifest.replace(
-            "deletionPolicy:",
-            &format!("retireAfter: {time}, deletionPolicy:"),
-        )
+        manifest.replace("retireAfter: 0s", &format!("retireAfter: {time}"))
     };
     let second = format!("mail2.{}", site.zone);
     let both = USUAL

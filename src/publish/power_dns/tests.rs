@@ -163,7 +163,7 @@ fn reading_back_finds_what_is_missing() {
                     .collect(),
             },
         )]),
-        other_types: BTreeMap::new(),
+        ..Live::default()
     };
     assert!(carried_out(&spf, &live(&["\"a\"", "\"v=spf1\"", "\"new\""])));
     assert!(!carried_out(&spf, &live(&["\"v=spf1\""])));

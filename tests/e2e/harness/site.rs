@@ -326,7 +326,7 @@ impl Site {
     pub fn manifest_named(&self, name: &str, namespace: &str, policy: &str, spec: &str) -> String {
         let head = format!(
             "apiVersion: maildomain.dev/v1alpha1\nkind: MailDomain\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{mta: main}}}}\n\
-             spec:\n  domain: {}\n  publishing: {{providerRefs: [{{kind: ClusterDNSProvider, name: {}}}], ttlSeconds: 60, deletionPolicy: {policy}}}\n",
+             spec:\n  domain: {}\n  publishing: {{providerRefs: [{{kind: ClusterDNSProvider, name: {}}}], ttlSeconds: 60, retireAfter: 0s, deletionPolicy: {policy}}}\n",
             self.zone, self.provider
         );
         head + &spec.replace("ZONE", &self.zone)
