@@ -29,12 +29,13 @@ fn added(before: &[String], now: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The record that a conflict's message offers.
+/// The record that a conflict's message offers, without what it says about the end of an SPF record.
 #[track_caller]
 fn offered(message: &str) -> String {
     let (_, paste) = message
         .split_once("replace it by ")
         .unwrap_or_else(|| panic!("nothing to paste: {message}"));
+    let (paste, _) = paste.split_once("; its end ").unwrap_or((paste, ""));
     paste.to_owned()
 }
 
