@@ -185,8 +185,8 @@ zone_contents() {
   done
 }
 
-# Mail in flight is still verified with the keys, so they stay for some days.
-only_keys_are_left() { ! zone_contents | grep --invert-match --extended-regexp ' (SOA|NS) |\._domainkey\.'; }
+# Mail in flight is still verified with the keys, so they stay for some days, and with them the text that says whose they are.
+only_keys_are_left() { ! zone_contents | grep --invert-match --extended-regexp ' (SOA|NS) |\._domainkey\.|^_maildomain\.'; }
 
 what_the_operator_says() {
   [[ -n ${WORLD:-} ]] || return 0
