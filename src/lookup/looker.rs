@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ask::{Mode, Question};
 use super::budget::Budget;
 use super::delegation::Delegations;
 use super::referral::Cut;
-use super::{Answer, Direct, Failure, Server, answer};
+use super::{Answer, Delegation, Direct, Failure, Server, answer};
 use crate::name::Name;
 use crate::record::Key;
 
@@ -108,19 +108,67 @@ impl Looker {
                 }
             }
         }
+        direct.answers = self.answers(&questions, deadline).await;
+        for (key, answers) in &direct.answers {
+            if answers.iter().any(|(_, a)| *a == Answer::Failed(Failure::Lame)) {
+                self.delegations.forget(&key.name);
+            }
+        }
+        direct
+    }
+
+    /// Asks these servers, whoever the delegation names.
+    pub async fn at(&self, servers: &[Server], keys: &BTreeSet<Key>) -> Direct {
+        let deadline = Instant::now() + self.patience * CALL;
+        let questions: Vec<(&Key, &Server)> = keys
+            .iter()
+            .flat_map(|key| servers.iter().map(move |server| (key, server)))
+            .collect();
+        Direct {
+            answers: self.answers(&questions, deadline).await,
+            unreachable: BTreeMap::new(),
+        }
+    }
+
+    /// What the zone above says of who serves a zone. `NotAsked` where authoritative servers are not asked, or where the
+    /// configuration gives the zone's servers.
+    pub async fn delegation(&self, zone: &Name) -> Result<Delegation, Failure> {
+        if self.resolver_only {
+            return Err(Failure::NotAsked);
+        }
+        let found = timeout(self.patience * FINDING, self.delegations.delegation(zone)).await;
+        found.unwrap_or(Err(Failure::Timeout))
+    }
+
+    /// Servers of these names, as far as they can be found and may be asked; `known` are addresses that are known already.
+    pub async fn servers(&self, names: &BTreeSet<Name>, known: &BTreeSet<Server>) -> Vec<Server> {
+        if self.resolver_only {
+            return Vec::new();
+        }
+        let found = timeout(
+            self.patience * FINDING,
+            self.delegations.servers_named(names, known),
+        )
+        .await;
+        found.unwrap_or_default()
+    }
+
+    async fn answers(
+        &self,
+        questions: &[(&Key, &Server)],
+        deadline: Instant,
+    ) -> BTreeMap<Key, Vec<(Server, Answer)>> {
         let answers = join_all(
             questions
                 .iter()
                 .map(|(key, server)| self.answer(key, server.address, Mode::Authority, deadline)),
         );
+        let mut by_key: BTreeMap<Key, Vec<(Server, Answer)>> = BTreeMap::new();
         for ((key, server), answer) in questions.iter().zip(answers.await) {
-            if answer == Answer::Failed(Failure::Lame) {
-                self.delegations.forget(&key.name);
-            }
-            let answers = direct.answers.entry((*key).clone()).or_default();
+            let answers = by_key.entry((*key).clone()).or_default();
             answers.push(((*server).clone(), answer));
         }
-        direct
+        by_key
     }
 
     /// Asks the validating resolvers.

@@ -110,6 +110,15 @@ pub struct Server {
     pub address: IpAddr,
 }
 
+/// Who serves a zone, by the word of the zone above (RFC 1034 section 4.2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delegation {
+    /// The names of its servers; all of them, where the servers of the zone above differ.
+    pub servers: BTreeSet<Name>,
+    /// For how long resolvers remember that, in seconds.
+    pub ttl: u32,
+}
+
 /// What every authoritative server said about the records that we want.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Direct {

@@ -142,6 +142,22 @@ pub(super) fn own_servers(reply: &Reply, zone: &Name) -> Result<Referral, Failur
     }
 }
 
+/// Reads what a server of the zone above says of who serves `zone`: a referral, or NS records where it serves both.
+pub(super) fn delegation(reply: &Reply, zone: &Name) -> Result<Referral, Failure> {
+    usable(reply)?;
+    let records = if reply.authoritative {
+        &reply.answers
+    } else {
+        &reply.authorities
+    };
+    let found = name_servers(zone, records, &[], |_| false);
+    if found.names.is_empty() {
+        Err(Failure::Lame)
+    } else {
+        Ok(found)
+    }
+}
+
 /// Reads the answer to a question for the addresses of a name server. Aliases do not count (RFC 2181 section 10.3).
 pub(super) fn addresses(reply: &Reply, name: &Name) -> Result<Vec<IpAddr>, Failure> {
     usable(reply)?;

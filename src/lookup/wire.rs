@@ -23,6 +23,6 @@ pub(crate) fn wire_name(name: &Name) -> Option<rr::Name> {
 }
 
 /// A name of the wire as ours; `None` for the root and for names that [`Name`] does not hold (wildcards, blanks...).
-pub(super) fn our_name(name: &rr::Name) -> Option<Name> {
+pub(crate) fn our_name(name: &rr::Name) -> Option<Name> {
     Name::parse(&name.to_ascii()).ok()
 }

@@ -28,7 +28,7 @@ use futures::future::{BoxFuture, FutureExt as _, ready};
 use jiff::Timestamp;
 
 use crate::lead::Lead;
-use crate::lookup::Failure;
+use crate::lookup::{Delegation, Failure};
 use crate::name::Name;
 use crate::record::{Key, Value, Values};
 
@@ -123,6 +123,14 @@ pub trait Publisher: Send + Sync + fmt::Debug {
     /// Whether the API answers, takes the credentials and serves this zone.
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>>;
 
+    /// Who serves the zone, by its own NS records. `None`: this service cannot say.
+    fn name_servers<'a>(
+        &'a self,
+        _zone: &'a Name,
+    ) -> BoxFuture<'a, Result<Option<Delegation>, PublishError>> {
+        ready(Ok(None)).boxed()
+    }
+
     /// What it tells of itself: whether it takes the credentials, and which zones it serves, those of the provider
     /// object's `zones` at least. `Err`: nothing can be said.
     fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
@@ -186,6 +194,11 @@ pub enum PublishError {
     /// 401 or 403.
     #[error("the provider refuses the credentials; check the Secret that the provider object names")]
     Credentials,
+    /// There is no provider object of that name.
+    #[error(
+        "the ClusterDNSProvider {0} does not exist; create it again, and what stands there can be looked after"
+    )]
+    ProviderMissing(String),
     /// The credentials could not be read.
     #[error("the Secret {0} of the operator's namespace or its key {1} does not exist")]
     SecretMissing(String, String),
@@ -240,6 +253,7 @@ impl PublishError {
         match self {
             Self::Unreachable | Self::Resting(..) => "ProviderUnreachable",
             Self::Credentials => "CredentialsRefused",
+            Self::ProviderMissing(_) => "ProviderMissing",
             Self::SecretMissing(..) => "CredentialsMissing",
             Self::ZoneMissing(_) => "ZoneMissing",
             Self::Refused(..) => "ChangeRefused",

@@ -28,6 +28,7 @@ use super::http::{self, Api, Reply, segment};
 use super::transaction::{carried_out, describe, fence, same, transactions};
 use super::{Change, Live, ProviderPlan, PublishError, Publisher, Survey, confirm};
 use crate::lead::Lead;
+use crate::lookup::Delegation;
 use crate::name::Name;
 use crate::record::{self, Key, RecordType, Value};
 
@@ -259,6 +260,10 @@ impl Publisher for PowerDns {
         self.check(zone).boxed()
     }
 
+    fn name_servers<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<Option<Delegation>, PublishError>> {
+        async move { Ok(Some(self.get_name(zone, zone).await?.name_servers(zone))) }.boxed()
+    }
+
     fn survey<'a>(&'a self, zones: &'a BTreeSet<Name>) -> BoxFuture<'a, Result<Survey, PublishError>> {
         async move { Ok(Survey::listed(self.list_zones().await?, zones)) }.boxed()
     }
@@ -321,6 +326,19 @@ impl Zone {
         let is_top =
             |rrset: &Rrset| rrset.record_type == "SOA" && Name::parse(&rrset.name).as_ref() == Ok(zone);
         self.rrsets.iter().any(is_top)
+    }
+
+    fn name_servers(&self, zone: &Name) -> Delegation {
+        let is_top =
+            |rrset: &&Rrset| rrset.record_type == "NS" && Name::parse(&rrset.name).as_ref() == Ok(zone);
+        let mut delegation = Delegation::default();
+        for rrset in self.rrsets.iter().filter(is_top) {
+            let names = rrset.records.iter().filter(|record| !record.disabled);
+            let names = names.filter_map(|record| Name::parse(&record.content).ok());
+            delegation.servers.extend(names);
+            delegation.ttl = rrset.ttl;
+        }
+        delegation
     }
 
     fn speaks_only_of(&self, name: &Name) -> bool {

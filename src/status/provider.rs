@@ -191,6 +191,7 @@ fn of_error(error: &PublishError) -> (Word, String) {
         PublishError::Credentials => Word::Rejected,
         PublishError::SecretMissing(..) => Word::SecretMissing,
         PublishError::ZoneMissing(_)
+        | PublishError::ProviderMissing(_)
         | PublishError::Refused(..)
         | PublishError::Raced(_)
         | PublishError::LeadLost

@@ -30,6 +30,7 @@ use super::transaction::{carried_out, describe, fence, transactions};
 use super::{Change, Live, LiveRrset, ProviderPlan, PublishError, Publisher, confirm};
 use crate::api::TsigAlgorithm;
 use crate::lead::Lead;
+use crate::lookup::Delegation;
 use crate::name::Name;
 use crate::record::{Key, RecordType};
 
@@ -232,6 +233,10 @@ impl Publisher for Rfc2136 {
 
     fn probe<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<(), PublishError>> {
         self.check(zone).boxed()
+    }
+
+    fn name_servers<'a>(&'a self, zone: &'a Name) -> BoxFuture<'a, Result<Option<Delegation>, PublishError>> {
+        async move { Ok(Some(read::name_servers(&self.server, zone).await?)) }.boxed()
     }
 
     fn patience(&self) -> Duration {

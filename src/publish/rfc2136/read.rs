@@ -17,7 +17,8 @@ use hickory_proto::rr::{self, DNSClass, RData, Record};
 
 use super::exchange::Server;
 use super::{update, wire};
-use crate::lookup::wire::{wire_name, wire_type};
+use crate::lookup::Delegation;
+use crate::lookup::wire::{our_name, wire_name, wire_type};
 use crate::name::Name;
 use crate::publish::{Live, PublishError};
 use crate::record::{Key, RecordType, Value};
@@ -55,6 +56,23 @@ async fn no_key_or_no_zone(server: &Server, question: &Question) -> PublishError
         Ok(ResponseCode::Refused | ResponseCode::NotAuth) => PublishError::ZoneMissing(question.name.clone()),
         Ok(_) | Err(_) => PublishError::Credentials,
     }
+}
+
+/// The NS records at the top of the zone.
+pub(super) async fn name_servers(server: &Server, zone: &Name) -> Result<Delegation, PublishError> {
+    let question = Question::new(zone, rr::RecordType::NS)?;
+    let answer = server.send(question.message()).await?;
+    authoritative(zone, &answer)?;
+    let mut delegation = Delegation::default();
+    for record in &answer.answers {
+        if let RData::NS(name) = &record.data
+            && record.name == question.owner
+        {
+            delegation.servers.extend(our_name(&name.0));
+            delegation.ttl = record.ttl;
+        }
+    }
+    Ok(delegation)
 }
 
 /// What stands at these names of the zone.
