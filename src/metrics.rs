@@ -126,7 +126,7 @@ struct KindLabels {
 }
 
 /// Every condition that a MailDomain may have.
-const CONDITIONS: [&str; 13] = [
+const CONDITIONS: [&str; 14] = [
     "Accepted",
     "KeysReady",
     "Published",
@@ -140,6 +140,7 @@ const CONDITIONS: [&str; 13] = [
     "Deliverable",
     "Reconciling",
     "Stalled",
+    "Moving",
 ];
 
 fn condition_labels(domain: &DomainLabels, kind: &str, truth: Truth) -> ConditionLabels {

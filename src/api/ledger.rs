@@ -41,6 +41,11 @@ pub struct RecordLedgerSpec {
     #[schemars(length(max = 512))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub entries: Vec<LedgerEntry>,
+    /// What was written at homes whose names live elsewhere now, see `docs/moving.md`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub leaving: Vec<LedgerDeparture>,
     /// The life of each key, by `<sender>/<key name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, KeyLife>,
@@ -85,6 +90,35 @@ pub struct LedgerEntry {
     /// What was decided about the values, besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<LedgerMarks>,
+}
+
+/// A home that is being left: a zone at a provider, whose names another one serves now.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerDeparture {
+    /// The provider object.
+    #[schemars(length(max = 253))]
+    pub provider: String,
+    /// The zone.
+    #[schemars(length(max = 253))]
+    pub zone: String,
+    /// When the move began.
+    pub since: Time,
+    /// The names of the servers that served the zone then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub servers: Vec<String>,
+    /// For how long caches may lead to these servers after the delegation has changed: the longest TTL of NS records and
+    /// the longest of ours that were seen, together.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub linger_seconds: i64,
+    /// Since when the world asks other servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away_since: Option<Time>,
+    /// What stands there by our hand.
+    #[schemars(length(max = 512))]
+    pub entries: Vec<LedgerEntry>,
 }
 
 /// A MailDomain as it was at one time.

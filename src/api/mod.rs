@@ -40,6 +40,9 @@ pub const ACKNOWLEDGE_DELETIONS: &str = "maildomain.dev/acknowledge-deletions";
 /// Annotation on a MailDomain, read only: the owner text of somebody else that this MailDomain may replace, whole or by its
 /// epoch. It says which one, so it is used up once that text is gone.
 pub const TAKE_OVER: &str = "maildomain.dev/take-over";
+/// Annotation on a MailDomain, read only: the provider whose copies are to be left alone after a move away from it, whatever
+/// the world asks.
+pub const LEAVE_COPIES: &str = "maildomain.dev/leave-copies";
 
 /// Label with the operator's name on everything that it creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "maildomain");

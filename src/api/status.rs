@@ -27,6 +27,11 @@ pub struct MailDomainStatus {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub records: Vec<RecordStatus>,
+    /// One row for each zone at a provider whose names another one serves now, as long as copies stand there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub moving: Vec<MoveStatus>,
     /// One row for each key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
@@ -80,6 +85,40 @@ pub struct RecordStatus {
     /// The record as lines of a zone file, whole, where somebody else than this operator has to add or change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paste: Option<String>,
+}
+
+/// A zone that records move away from, and how far that is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveStatus {
+    /// The provider object that is left.
+    pub provider: String,
+    /// The zone there.
+    pub zone: String,
+    /// The provider objects that serve its names now.
+    #[schemars(length(max = 8))]
+    pub to: Vec<String>,
+    /// Who serves the zone by the word of the zone above (RFC 1034 section 4.2.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub delegated_to: Vec<String>,
+    /// The name servers of the zone at its new home, to which it is to be delegated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub name_servers: Vec<String>,
+    /// Whether all of these answer as declared, whoever the world asks.
+    pub proven: Truth,
+    /// Records of others that stand at the old home and not at the new one, as far as names are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub missing: Vec<String>,
+    /// When the copies at the old home go; absent while the world may still ask there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove_after: Option<Time>,
+    /// One word, that of the condition `Moving`.
+    pub reason: String,
+    /// Where it stands and what to do.
+    pub message: String,
 }
 
 /// Three answers: yes, no, not known.

@@ -1,6 +1,6 @@
 //! What a cluster remembers of a domain: its ledger, as a plan on a user's own machine needs it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{KeyLife, RecordLedger, RecordLedgerSpec};
 use crate::controller::book::Book;
@@ -8,7 +8,7 @@ use crate::intent::Intent;
 use crate::key::PublicKey;
 use crate::keyring::{self, Owner, Slot};
 use crate::name::Name;
-use crate::plan::Written;
+use crate::plan::{Leaving, Written};
 use crate::protocol::{Purpose, SigningKey};
 use crate::record::Key;
 use crate::tenancy::Home;
@@ -19,16 +19,29 @@ pub(super) struct Memory {
     /// What stands in DNS by the operator's hand. Which provider it went through does not matter here: each name is at home
     /// where it is looked at.
     pub(super) written: BTreeMap<Key, Written>,
+    /// The providers it went through.
+    pub(super) homes: BTreeSet<String>,
+    /// What is left at homes whose names live elsewhere now.
+    pub(super) leaving: Leaving,
     lives: BTreeMap<String, KeyLife>,
 }
 
 impl Memory {
     /// Reads a ledger.
     pub(super) fn of(domain: &Name, ledger: &RecordLedgerSpec) -> Self {
-        let Book { written, lives, .. } = Book::open(
+        let Book {
+            written,
+            leaving,
+            lives,
+            ..
+        } = Book::open(
             domain.clone(),
             Some(RecordLedger::new(domain.as_str(), ledger.clone())),
         );
+        let homes = written
+            .values()
+            .map(|entry| entry.home.provider.clone())
+            .collect();
         let here = |(key, entry): (Key, Written)| {
             let home = Home::in_dns(&key.name);
             (key, Written { home, ..entry })
@@ -39,6 +52,8 @@ impl Memory {
             .filter(|(_, entry)| entry.purpose != Purpose::Owner);
         Self {
             written: ours.map(here).collect(),
+            homes,
+            leaving,
             lives,
         }
     }

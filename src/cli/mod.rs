@@ -2,6 +2,7 @@
 
 mod documents;
 mod memory;
+mod moving;
 mod past;
 pub mod plan;
 mod preview;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::documents::Declared;
-use super::past;
 use super::subject::{Subject, all_keys};
+use super::{moving, past};
 use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::name::Name;
 use crate::plan::{
-    Explains, Group, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, to_weigh,
+    Explains, Group, Leaving, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, to_weigh,
 };
 use crate::protocol::spf::Burden;
 use crate::protocol::{self, Declaration, PolicyGate, dmarc};
@@ -180,9 +180,13 @@ pub(super) fn preview(
         entries.extend(signature(intent, live));
     }
     entries.extend(past::leaving(subject, &plan, retained));
+    if !retained {
+        entries.extend(moving::entries(subject, when));
+    }
     // Reverse names are in zones of their own.
     entries.sort_by_key(|entry| entry.record_type == RecordType::Ptr);
     let mut notes = notes(intent, gate, when);
+    notes.extend(moving::notes(subject, when));
     if seen.is_none() {
         notes.push("nothing is known of the zone without --live, so everything is an addition".to_owned());
     }
@@ -277,6 +281,8 @@ fn situated<R>(
             .collect(),
         live,
         written: subject.past(),
+        // Where it stands DNS does not show; see `moving`.
+        leaving: &Leaving::new(),
         now: when.now,
         drain: when.drain,
     })

@@ -7,7 +7,7 @@ use super::memory::Memory;
 use crate::intent::{Intent, Key, KeySource, Sender};
 use crate::key::PublicKey;
 use crate::keyring::Owner;
-use crate::plan::Written;
+use crate::plan::{Leaving, Written};
 use crate::protocol::{KeyRecord, SigningKey};
 use crate::record;
 
@@ -40,6 +40,18 @@ impl Subject {
     pub(super) fn past(&self) -> &BTreeMap<record::Key, Written> {
         static NOTHING: BTreeMap<record::Key, Written> = BTreeMap::new();
         self.memory.as_ref().map_or(&NOTHING, |memory| &memory.written)
+    }
+
+    /// The providers that its cluster wrote through.
+    pub(super) fn homes(&self) -> &BTreeSet<String> {
+        static NOWHERE: BTreeSet<String> = BTreeSet::new();
+        self.memory.as_ref().map_or(&NOWHERE, |memory| &memory.homes)
+    }
+
+    /// What its cluster left at homes whose names live elsewhere now.
+    pub(super) fn leaving(&self) -> &Leaving {
+        static NOTHING: Leaving = Leaving::new();
+        self.memory.as_ref().map_or(&NOTHING, |memory| &memory.leaving)
     }
 
     fn remembered(&self) -> Vec<(String, SigningKey)> {

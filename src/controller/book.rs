@@ -10,11 +10,11 @@ use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 
 use super::{Context, Error, marks};
 use crate::api::{
-    ClaimHolder, KeyLife, LedgerBefore, LedgerEntry, MANAGED_BY, PlannedFor, RecordLedger, RecordLedgerSpec,
-    Withdrawal,
+    ClaimHolder, KeyLife, LedgerBefore, LedgerDeparture, LedgerEntry, MANAGED_BY, PlannedFor, RecordLedger,
+    RecordLedgerSpec, Withdrawal,
 };
 use crate::name::Name;
-use crate::plan::{Before, Written};
+use crate::plan::{Before, Departure, Leaving, Written};
 use crate::protocol::Purpose;
 use crate::record::{Key, RecordType, Value};
 use crate::tenancy::Home;
@@ -30,6 +30,8 @@ pub struct Book {
     pub planned: Option<PlannedFor>,
     /// What stands in DNS by our hand.
     pub written: BTreeMap<Key, Written>,
+    /// What is left at homes whose names live elsewhere now.
+    pub leaving: Leaving,
     /// The life of each key.
     pub lives: BTreeMap<String, KeyLife>,
     /// RRsets that somebody was asked to add in mode Manual.
@@ -60,6 +62,7 @@ impl Book {
             holder,
             planned,
             entries,
+            leaving,
             keys,
             asked,
             withdraw,
@@ -70,6 +73,7 @@ impl Book {
             holder,
             planned,
             written: entries.into_iter().filter_map(parse).collect(),
+            leaving: leaving.into_iter().filter_map(departure).collect(),
             lives: keys,
             asked: asked.iter().filter_map(|text| rrset(text)).collect(),
             withdraw,
@@ -81,6 +85,11 @@ impl Book {
         self.stored.is_none()
     }
 
+    /// Whether nothing stands anywhere by our hand.
+    pub fn is_blank(&self) -> bool {
+        self.written.is_empty() && self.leaving.is_empty()
+    }
+
     /// Writes the ledger if it differs from what was read.
     pub async fn write(&mut self, ctx: &Context) -> Result<(), Error> {
         let spec = RecordLedgerSpec {
@@ -88,6 +97,7 @@ impl Book {
             holder: self.holder.clone(),
             planned: self.planned.clone(),
             entries: self.written.iter().map(entry).collect(),
+            leaving: self.leaving.iter().map(left).collect(),
             keys: self.lives.clone(),
             asked: self.asked.iter().map(ToString::to_string).collect(),
             withdraw: self.withdraw.clone(),
@@ -146,6 +156,7 @@ impl Book {
         if self.holder.as_ref().is_some_and(|old| old != holder) {
             self.written
                 .retain(|_, entry| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner);
+            self.leaving.clear();
             self.lives.clear();
             self.asked.clear();
             self.planned = None;
@@ -215,6 +226,51 @@ fn parse(entry: LedgerEntry) -> Option<(Key, Written)> {
     ))
 }
 
+fn departure(noted: LedgerDeparture) -> Option<(Home, Departure)> {
+    let LedgerDeparture {
+        provider,
+        zone,
+        since,
+        servers,
+        linger_seconds,
+        away_since,
+        entries,
+    } = noted;
+    let home = Home {
+        provider,
+        zone: Name::parse(&zone).ok()?,
+    };
+    let departure = Departure {
+        since: since.0,
+        servers: servers.iter().filter_map(|name| Name::parse(name).ok()).collect(),
+        linger: u32::try_from(linger_seconds).unwrap_or(u32::MAX),
+        away: away_since.map(|time| time.0),
+        certain: true,
+        entries: entries.into_iter().filter_map(parse).collect(),
+    };
+    Some((home, departure))
+}
+
+fn left((home, departure): (&Home, &Departure)) -> LedgerDeparture {
+    let Departure {
+        since,
+        servers,
+        linger,
+        away,
+        certain: _,
+        entries,
+    } = departure;
+    LedgerDeparture {
+        provider: home.provider.clone(),
+        zone: home.zone.to_string(),
+        since: Time(*since),
+        servers: servers.iter().map(ToString::to_string).collect(),
+        linger_seconds: i64::from(*linger),
+        away_since: away.map(Time),
+        entries: entries.iter().map(entry).collect(),
+    }
+}
+
 fn entry((key, written): (&Key, &Written)) -> LedgerEntry {
     let Written {
         home,
@@ -279,6 +335,24 @@ mod tests {
     fn entries_survive_the_round_trip() {
         let (key, written) = dmarc(Some(Timestamp::from_second(7).unwrap()));
         assert_eq!(parse(entry((&key, &written))), Some((key, written)));
+    }
+
+    #[test]
+    fn what_is_left_elsewhere_survives_the_round_trip() {
+        let home = Home {
+            provider: "old".into(),
+            zone: Name::parse("example.com").unwrap(),
+        };
+        let departure = Departure {
+            since: Timestamp::UNIX_EPOCH,
+            servers: [Name::parse("ns1.example.net").unwrap()].into(),
+            linger: 172_800,
+            away: Some(Timestamp::from_second(9).unwrap()),
+            certain: true,
+            entries: [dmarc(None)].into(),
+        };
+        let noted = left((&home, &departure));
+        assert_eq!(super::departure(noted), Some((home, departure)));
     }
 
     #[test]

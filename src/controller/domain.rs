@@ -10,10 +10,11 @@ use kube::runtime::controller::Action;
 use super::admit::{Refused, View, admit};
 use super::keys::Held;
 use super::publish::Published;
-use super::{Context, Error, clock, finalize, keys, look, prove, publish, report};
+use super::{Context, Error, clock, finalize, keys, look, moving, prove, publish, report};
 use crate::api::{FINALIZER, MailDomain};
 use crate::intent;
 use crate::protocol::Declaration;
+use crate::status::Move;
 
 /// A pass that takes longer is given up; the next one begins with what it sees.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -75,8 +76,10 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
         view.book.write(ctx).await?;
     }
 
+    let moves: Vec<Move> = moving::look(ctx, &published).await;
+
     // Say: the status once, then events and metrics (client).
-    report::report(ctx, object, &intent, &view, &held, &published, &seen, now).await
+    report::report(ctx, object, &intent, &view, &held, &published, &seen, &moves, now).await
 }
 
 /// The object with the one finalizer of this operator, which is set before anything is written for it. `None`: gone.

@@ -58,7 +58,7 @@ async fn hand_over(ctx: &Context, object: &MailDomain, domain: &Name, now: Times
     let holder: Option<ClaimHolder> = book.holder.clone();
     // Where nothing is written while it lives, nothing is removed at its end.
     if !book.is_new()
-        && !book.written.is_empty()
+        && !book.is_blank()
         && object.spec.publishing.deletion_policy == DeletionPolicy::Delete
         && Conduct::of(&object.spec).publishes()
     {

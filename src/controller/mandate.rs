@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::book::Book;
 use super::{Context, Error, look};
-use crate::api::{ACKNOWLEDGE_DELETIONS, MailDomain, PlannedFor};
+use crate::api::{ACKNOWLEDGE_DELETIONS, LEAVE_COPIES, MailDomain, PlannedFor};
 use crate::intent::{Conduct, Intent};
 use crate::plan::{Explains, Mandate, Plan, Situation, plan, still_asked, to_weigh, war};
 use crate::publish::PublishError;
@@ -28,6 +28,7 @@ pub(super) fn of<'a>(object: &'a MailDomain, intent: &Intent, book: &Book) -> Ma
             .annotations()
             .get(ACKNOWLEDGE_DELETIONS)
             .map(String::as_str),
+        left_alone: object.annotations().get(LEAVE_COPIES).map(|name| name.trim()),
         retire_after: intent.retire_after,
         ..Mandate::END
     }
@@ -54,6 +55,7 @@ pub(super) async fn weighed(ctx: &Context, situation: Situation<'_>) -> Plan {
 /// planned for: all that it explains is marked.
 pub(super) fn remember(object: &MailDomain, book: &mut Book, conduct: Conduct, plan: &Plan) {
     book.written.clone_from(&plan.written);
+    book.leaving.clone_from(&plan.leaving);
     book.asked = still_asked(plan, conduct, &book.asked);
     if conduct.publishes() {
         book.planned = planned(object);

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod look;
 mod mandate;
 mod marks;
+mod moving;
 pub mod prove;
 pub mod provider;
 pub mod publish;

@@ -8,11 +8,12 @@ use kube::ResourceExt as _;
 
 use super::admit::{self, View};
 use super::keys::{self, Held};
+use super::moving::{self, Sights};
 use super::{Context, Error, mandate, signer};
 use crate::api::{DmarcPolicy, MailDomain, TAKE_OVER};
 use crate::intent::{Intent, Mode};
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, owner_key};
+use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, neighbours, owner_key};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
 use crate::publish::{Live, ProviderPlan, PublishError, Publisher, seen};
 use crate::record::{Key, RecordType};
@@ -31,6 +32,8 @@ pub struct Published {
     pub deferred: BTreeMap<String, Arc<dyn Publisher>>,
     /// What stood at each zone before.
     pub live: LiveByHome,
+    /// What was seen of homes that are being left.
+    pub(super) sights: Sights,
     /// Whether the declared DMARC policy went out.
     pub gate: PolicyGate,
     /// The keys that mail is signed with, or will be.
@@ -43,16 +46,39 @@ pub type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
 type Places = BTreeMap<Name, Result<Home, Refusal>>;
 
 /// Where names are at home and what stands there.
-struct Ground {
-    places: Places,
+pub(super) struct Ground {
+    pub(super) places: Places,
     publishers: Publishers,
-    live: LiveByHome,
+    pub(super) live: LiveByHome,
 }
 
+impl Ground {
+    /// The publisher of a home, if it can be used.
+    pub(super) fn publisher(&self, home: &Home) -> Option<&dyn Publisher> {
+        let publisher = self.publishers.get(&home.provider)?.as_ref().ok()?;
+        Some(publisher.as_ref())
+    }
+
+    /// What stands in the zone that a name is at home in, where that is known.
+    pub(super) fn stands_at(&self, name: &Name) -> Option<&Live> {
+        let home = self.places.get(name)?.as_ref().ok()?;
+        self.live.get(home)?.as_ref().ok()
+    }
+}
+
+/// Also at the names that hold records of the past: they may have moved.
 async fn at_providers(ctx: &Context, intent: &Intent, view: &View, names: &BTreeSet<Name>) -> Ground {
-    let places = places(view, intent, names);
+    let left = view
+        .book
+        .leaving
+        .values()
+        .flat_map(|departure| &departure.entries);
+    let past = view.book.written.iter().chain(left).map(|(key, _)| &key.name);
+    let beside = neighbours(&intent.domain).filter(|_| !view.book.leaving.is_empty());
+    let names = names.iter().chain(past).cloned().chain(beside).collect();
+    let places = places(view, intent, &names);
     let publishers = publishers(ctx, view).await;
-    let live = read(&publishers, view, &places).await;
+    let live = read(&publishers, view, &places, &names).await;
     Ground {
         places,
         publishers,
@@ -107,14 +133,19 @@ pub async fn publish(
         .map(|w| w.key.name)
         .chain(owner_key(&intent.domain).map(|key| key.name))
         .collect();
+    let ground = match conduct.mode {
+        Mode::Publish => at_providers(ctx, intent, view, &names).await,
+        Mode::Manual | Mode::Observe => in_dns(ctx, intent, view, &names).await,
+    };
+    let sights = match conduct.mode {
+        Mode::Publish => moving::observe(ctx, intent, &mut view.book.leaving, &ground, now).await,
+        Mode::Manual | Mode::Observe => Sights::new(),
+    };
     let Ground {
         places,
         publishers,
         live,
-    } = match conduct.mode {
-        Mode::Publish => at_providers(ctx, intent, view, &names).await,
-        Mode::Manual | Mode::Observe => in_dns(ctx, intent, view, &names).await,
-    };
+    } = ground;
     let gate = dmarc::policy_gate(intent, ctx.recall(object).senders_proven, |key| {
         live.values()
             .flatten()
@@ -138,6 +169,7 @@ pub async fn publish(
         places: &places,
         live: &live,
         written: &view.book.written,
+        leaving: &view.book.leaving,
         now,
         drain: ctx.config.drain(private_zone),
     };
@@ -160,6 +192,7 @@ pub async fn publish(
         applied,
         deferred,
         live,
+        sights,
         gate,
         keys,
     })
@@ -196,20 +229,23 @@ async fn publishers(ctx: &Context, view: &View) -> Publishers {
         let name = provider.metadata.name.clone().unwrap_or_default();
         publishers.insert(name, ctx.connect(provider).await);
     }
-    for entry in view.book.written.values() {
-        let name = &entry.home.provider;
+    let left = view.book.leaving.keys();
+    for home in view.book.written.values().map(|entry| &entry.home).chain(left) {
+        let name = &home.provider;
         if publishers.contains_key(name) {
             continue;
         }
-        if let Some(provider) = ctx.providers.get(&kube::runtime::reflector::ObjectRef::new(name)) {
-            publishers.insert(name.clone(), ctx.connect(&provider).await);
-        }
+        let publisher = match ctx.providers.get(&kube::runtime::reflector::ObjectRef::new(name)) {
+            Some(provider) => ctx.connect(&provider).await,
+            None => Err(PublishError::ProviderMissing(name.clone())),
+        };
+        publishers.insert(name.clone(), publisher);
     }
     publishers
 }
 
 /// Reads every zone once, all at the same time.
-async fn read(publishers: &Publishers, view: &View, places: &Places) -> LiveByHome {
+async fn read(publishers: &Publishers, view: &View, places: &Places, all: &BTreeSet<Name>) -> LiveByHome {
     let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
     for (name, home) in places {
         if let Ok(home) = home {
@@ -221,6 +257,10 @@ async fn read(publishers: &Publishers, view: &View, places: &Places) -> LiveByHo
             .entry(entry.home.clone())
             .or_default()
             .insert(key.name.clone());
+    }
+    for home in view.book.leaving.keys() {
+        let within = all.iter().filter(|name| name.is_within(&home.zone));
+        names.entry(home.clone()).or_default().extend(within.cloned());
     }
     let reads = names.into_iter().map(|(home, names)| async move {
         let live = match publishers.get(&home.provider) {
@@ -295,9 +335,11 @@ pub(super) fn in_order(plan: &Plan) -> Vec<(&String, &ProviderPlan)> {
     parts
 }
 
-/// Whether this part of a plan holds the owner text.
+/// Whether this part of a plan writes the owner text.
 pub(super) fn guards(part: &ProviderPlan) -> bool {
-    part.changes.iter().any(is_owner)
+    part.changes
+        .iter()
+        .any(|change| is_owner(change) && !change.deletes())
 }
 
 /// The claim and the lead once more, then the providers. The ledger was written before.

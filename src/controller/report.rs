@@ -25,7 +25,7 @@ use crate::protocol::PolicyGate;
 use crate::protocol::alignment::Proof;
 use crate::publish::Live;
 use crate::record::Key;
-use crate::status::{self, Account, KeyState, Patience};
+use crate::status::{self, Account, KeyState, Move, Patience};
 
 /// The declaration cannot be used: says so, changes nothing else.
 pub async fn invalid(
@@ -72,6 +72,7 @@ pub async fn report(
     held: &[Held],
     published: &Published,
     seen: &Seen,
+    moves: &[Move],
     now: Timestamp,
 ) -> Result<Action, Error> {
     let old = object.status.clone().unwrap_or_default();
@@ -96,6 +97,7 @@ pub async fn report(
         keys: &keys,
         findings: &findings,
         held: whom.as_deref(),
+        moves,
         bimi: intent.bimi.is_some(),
         now,
     };
@@ -127,14 +129,23 @@ pub async fn report(
     Ok(Action::requeue(if release {
         Duration::from_millis(100)
     } else {
-        next_look(ctx, object)
+        next_look(ctx, object).min(first_end(moves, now))
     }))
 }
 
 /// Whether nothing is on its way.
 fn at_rest(status: &MailDomainStatus, published: &Published) -> bool {
     let moving = status.conditions.iter().any(|c| c.type_ == "Reconciling");
-    !moving && !published.plan.rows.iter().any(|row| row.step.writes())
+    !moving && published.plan.is_empty() && !published.plan.rows.iter().any(|row| row.step.writes())
+}
+
+/// How long it is until the first copies of a home that was left may go.
+fn first_end(moves: &[Move], now: Timestamp) -> Duration {
+    let waits = moves.iter().filter_map(|each| each.ends);
+    let waits = waits.filter_map(|end| Duration::try_from(end.duration_since(now)).ok());
+    waits
+        .min()
+        .map_or(Duration::MAX, |wait| wait + Duration::from_secs(1))
 }
 
 /// Soon while something is on its way, ever later while it does not arrive, else at the schedule.
@@ -319,6 +330,10 @@ async fn events(
         .await;
     }
     spared(ctx, object, &published.plan, old, new).await;
+    for (home, parting) in &published.plan.partings {
+        let (reason, note) = status::parted(home, *parting);
+        ctx.event(object, reason, &note).await;
+    }
     for condition in &new.conditions {
         let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
         let changed = before.is_none_or(|before| before.status != condition.status);

@@ -53,7 +53,7 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
     if elsewhere {
         tracing::info!(domain.name = %domain, "another operator owns the domain; what is left is not ours to remove");
     }
-    if elsewhere || book.written.is_empty() {
+    if elsewhere || book.is_blank() {
         admit::release_claim(ctx, &domain, &holder).await?;
         book.close(ctx).await?;
         return Ok(Action::await_change());
@@ -70,7 +70,11 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
 
 /// Whether only key records are left, which wait for mail in flight, and the owner text that guards them.
 fn only_keys(book: &Book) -> bool {
-    let mut entries = book.written.values();
+    let left = book
+        .leaving
+        .values()
+        .flat_map(|departure| departure.entries.values());
+    let mut entries = book.written.values().chain(left);
     entries.all(|entry| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner)
 }
 
@@ -88,7 +92,8 @@ async fn step(
     now: Timestamp,
 ) -> Result<(Plan, Result<(), PublishError>), Error> {
     let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
-    for (key, entry) in &book.written {
+    let left = book.leaving.values().flat_map(|departure| &departure.entries);
+    for (key, entry) in book.written.iter().chain(left) {
         names
             .entry(entry.home.clone())
             .or_default()
@@ -96,9 +101,11 @@ async fn step(
     }
     let mut publishers = BTreeMap::new();
     for home in names.keys() {
-        if let Some(provider) = ctx.providers.get(&ObjectRef::new(&home.provider)) {
-            publishers.insert(home.provider.clone(), ctx.connect(&provider).await);
-        }
+        let publisher = match ctx.providers.get(&ObjectRef::new(&home.provider)) {
+            Some(provider) => ctx.connect(&provider).await,
+            None => Err(PublishError::ProviderMissing(home.provider.clone())),
+        };
+        publishers.insert(home.provider.clone(), publisher);
     }
     let mut live: BTreeMap<Home, Result<Live, PublishError>> = BTreeMap::new();
     for (home, names) in &names {
@@ -126,11 +133,13 @@ async fn step(
         places: &BTreeMap::new(),
         live: &live,
         written: &book.written,
+        leaving: &book.leaving,
         now,
         drain,
     };
     let plan = plan(&situation);
     book.written.clone_from(&plan.written);
+    book.leaving.clone_from(&plan.leaving);
     let mut result: Result<(), PublishError> = live
         .values()
         .find_map(|read| read.as_ref().err().cloned())
@@ -161,9 +170,14 @@ async fn step(
 
 /// Soon after a removal, to see it gone; else when the first key has drained.
 fn next(ctx: &Context, plan: &Plan, now: Timestamp) -> Duration {
+    let left = plan
+        .leaving
+        .values()
+        .flat_map(|departure| departure.entries.values());
     let drained = plan
         .written
         .values()
+        .chain(left)
         .filter_map(|entry| entry.withdraw_after)
         .min();
     let wait = drained.and_then(|after| Duration::try_from(after.duration_since(now)).ok());

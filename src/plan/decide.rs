@@ -47,7 +47,7 @@ pub(super) fn wanted(plan: &mut Plan, situation: &Situation<'_>, group: &Group, 
     match step {
         Step::Write | Step::Mend => write(plan, situation, group, &home, live),
         Step::Replace => {
-            let before = replaced_by(situation, group, &home, live);
+            let before = replaced_by(situation, group, live);
             write(plan, situation, group, &home, live);
             if let Some(entry) = plan.written.get_mut(&group.key) {
                 entry.before = before;
@@ -118,12 +118,7 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
     let conduct = situation.conduct;
     let rrset = live.rrsets.get(&group.key);
     let (claimed, unreadable) = claimed(group, rrset);
-    // What was written at another provider says nothing about what somebody else has at this one, unless it is the same:
-    // then this may be another door to the same zone.
-    let entry = situation
-        .written
-        .get(&group.key)
-        .filter(|entry| !has_moved(situation, entry, home) || claimed == group.values);
+    let entry = situation.written.get(&group.key);
     let adoption = if situation.told.contains(&home.provider) {
         Adoption::Never
     } else {
@@ -170,11 +165,6 @@ fn decide(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) ->
         Some(_) | None if adoption == Adoption::Replace => Step::Replace,
         Some(_) | None => Step::Conflict(conflict::foreign(group, rrset, situation.mandate.burdens)),
     }
-}
-
-/// Whether an RRset is published at another provider or in another zone than before.
-fn has_moved(situation: &Situation<'_>, entry: &Written, home: &Home) -> bool {
-    situation.conduct.mode == Mode::Publish && entry.home != *home
 }
 
 /// Whether the TTL is as declared. That of an RRset with foreign values is not ours, nor is any where nothing is written.
@@ -235,10 +225,6 @@ fn write(plan: &mut Plan, situation: &Situation<'_>, group: &Group, home: &Home,
         .written
         .entry(group.key.clone())
         .or_insert_with(|| nothing_yet(group, home));
-    if has_moved(situation, entry, home) {
-        // Nothing was seen here yet, and what was replaced was replaced there.
-        *entry = nothing_yet(group, home);
-    }
     // A settled entry stays settled: the RRset remains ours while its values change. Where drift is only reported it must
     // be told from a change of our own that did not come through.
     entry.settled &= situation.conduct.drift == Drift::Repair;
@@ -262,10 +248,9 @@ fn nothing_yet(group: &Group, home: &Home) -> Written {
 
 /// The foreign records of our kind that make room. Where an earlier try was cut off, what it replaced counts, and what it
 /// wrote does not.
-fn replaced_by(situation: &Situation<'_>, group: &Group, home: &Home, live: &Live) -> Option<Before> {
+fn replaced_by(situation: &Situation<'_>, group: &Group, live: &Live) -> Option<Before> {
     let rrset = live.rrsets.get(&group.key)?;
     let entry = situation.written.get(&group.key);
-    let entry = entry.filter(|entry| !has_moved(situation, entry, home));
     let is_claimed = |value: &Option<Value>| match value {
         Some(value) => group.claims(value) && (entry.is_none() || !group.values.contains(value)),
         None => !group.is_shared(),
@@ -374,44 +359,49 @@ pub(super) fn remove(
     before: Option<&Before>,
     live: &Live,
 ) {
-    let rrset = live.rrsets.get(key);
-    let ours_there = rrset.is_some_and(|r| {
-        r.records
-            .values()
-            .any(|value| value.as_ref().is_some_and(|v| entry.values.contains(v)))
-    });
-    if !ours_there {
-        plan.written.remove(key);
-        // A provider that is told a state must hear that this key left it.
-        provider(plan, situation, &entry.home);
-        return;
+    // A provider that is told a state must hear that this key left it.
+    let part = provider(plan, situation, &entry.home);
+    match taken(key, entry, before, live) {
+        Taken::By(change) => part.changes.push(change),
+        Taken::Already => drop(plan.written.remove(key)),
     }
-    let Some(rrset) = rrset else { return };
+}
+
+/// How our values of an entry go.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// They do not stand there.
+    Already,
+    /// By this change.
+    By(Change),
+}
+
+/// Takes our values away from what stands there, and puts back what they had replaced.
+pub(super) fn taken(key: &Key, entry: &Written, before: Option<&Before>, live: &Live) -> Taken {
+    let is_ours = |value: &Option<Value>| value.as_ref().is_some_and(|v| entry.values.contains(v));
+    let Some(rrset) = live.rrsets.get(key).filter(|r| r.records.values().any(is_ours)) else {
+        return Taken::Already;
+    };
     let foreign = rrset
         .records
         .iter()
-        .filter(|(_, value)| !value.as_ref().is_some_and(|v| entry.values.contains(v)))
+        .filter(|(_, value)| !is_ours(value))
         .map(|(raw, _)| raw.clone());
     let keep: BTreeSet<String> = foreign
         .chain(before.iter().flat_map(|before| before.records.clone()))
         .collect();
     if keep.iter().eq(rrset.records.keys()) {
         // What is to be given back stands there already.
-        plan.written.remove(key);
-        return;
+        return Taken::Already;
     }
     // Whoever shares the RRset has its TTL.
-    let alone = rrset
-        .records
-        .values()
-        .all(|value| value.as_ref().is_some_and(|v| entry.values.contains(v)));
-    let change = Change {
+    let alone = rrset.records.values().all(is_ours);
+    Taken::By(Change {
         zone: entry.home.zone.clone(),
         key: key.clone(),
         before: Some(rrset.clone()),
         ttl: before.filter(|_| alone).map_or(rrset.ttl, |before| before.ttl),
         keep,
         ours: Values::new(),
-    };
-    provider(plan, situation, &entry.home).changes.push(change);
+    })
 }

@@ -16,6 +16,8 @@ pub struct Mandate<'a> {
     pub explains: Explains,
     /// Hash of held removals that a person has let go, see [`super::HeldBack::hash`].
     pub acknowledged: Option<&'a str>,
+    /// The provider whose copies a person wants to be left alone, after a move away from it.
+    pub left_alone: Option<&'a str>,
     /// How long MX, SPF terms and mail hosts stay after nobody declares them any more. Zero: not at all.
     pub retire_after: SignedDuration,
     /// What the SPF records of [`super::to_weigh`] cost receivers.
@@ -41,6 +43,7 @@ impl Mandate<'_> {
         generation: 0,
         explains: Explains::Everything,
         acknowledged: None,
+        left_alone: None,
         retire_after: SignedDuration::ZERO,
         burdens: &NOTHING,
     };

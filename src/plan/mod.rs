@@ -10,6 +10,7 @@ mod group;
 mod mandate;
 mod marks;
 mod merge;
+mod moving;
 mod owner;
 mod retire;
 mod stay;
@@ -37,6 +38,8 @@ pub use conflict::{Offer, offer};
 pub use group::{Group, group};
 pub use mandate::{Explains, Mandate};
 pub use marks::{Marks, War};
+use moving::Housed;
+pub use moving::{Departure, Leaving, Parting, is_away, lacking, neighbours};
 use owner::Standing;
 pub use owner::{Owner, Writer, is_owner, key as owner_key};
 pub use retire::Retiring;
@@ -97,6 +100,8 @@ pub struct Situation<'a> {
     pub live: &'a BTreeMap<Home, Result<Live, PublishError>>,
     /// What we wrote before.
     pub written: &'a BTreeMap<Key, Written>,
+    /// What we wrote at homes whose names live elsewhere now.
+    pub leaving: &'a Leaving,
     /// The present.
     pub now: Timestamp,
     /// How long a key record stays after nobody declares it any more.
@@ -112,6 +117,10 @@ pub struct Plan {
     pub rows: Vec<Row>,
     /// The ledger as it must be before any provider is called.
     pub written: BTreeMap<Key, Written>,
+    /// The ledger's other part: what is left at homes whose names live elsewhere now.
+    pub leaving: Leaving,
+    /// Moves that have come to their end.
+    pub partings: BTreeMap<Home, Parting>,
     /// Removals that wait for a person's word.
     pub held: Option<HeldBack>,
     /// What stays for a while beside what is declared.
@@ -248,15 +257,21 @@ impl fmt::Display for Plan {
 
 /// Compares and decides.
 pub fn plan(situation: &Situation<'_>) -> Plan {
+    let ledger = situation;
+    let housed = moving::housed(situation);
     let mut plan = Plan {
-        written: situation.written.clone(),
+        written: housed.written.clone(),
+        leaving: housed.leaving.clone(),
+        partings: housed.partings.clone(),
         ..Plan::default()
     };
     let live = wildcard::dropped(situation);
-    let remembered = with_past(situation);
+    let remembered = with_past(situation, &housed);
     let situation = &Situation {
         groups: &remembered,
         live: &live,
+        written: &housed.written,
+        leaving: &housed.leaving,
         ..*situation
     };
     let mut stays = Stays::decide(situation);
@@ -279,13 +294,14 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         let clash = aliases.contains(&group.key.name) && group.key.record_type != RecordType::Cname;
         decide::wanted(&mut plan, situation, group, clash);
     }
+    moving::settle_in(&mut plan, &housed);
     let standing = owner::judge(situation);
     if situation.conduct.mode == Mode::Publish {
-        owner::hold(&mut plan, situation, &standing);
+        owner::hold(&mut plan, ledger, &standing);
     }
     if !situation.conduct.publishes() {
         plan.note = owner::note(situation, &standing);
-        return withhold::only_look(plan, situation);
+        return withhold::only_look(plan, ledger);
     }
     match standing {
         Standing::Unread(..) | Standing::Elsewhere(..) => return plan,
@@ -295,6 +311,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             owner::sign(&mut plan, situation, &ours);
         }
     }
+    moving::leave(&mut plan, situation);
     for provider in plan.providers.values_mut() {
         // Additions before removals, DMARC last in and first out (design section 4).
         let renewed: BTreeSet<Key> = provider
@@ -308,12 +325,13 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     plan
 }
 
-/// The groups, which know what we wrote at them before. A kind of text that was declared there and is no more would
+/// The groups, and what stays at a new home; each knows what we wrote at it before. A kind of text that was declared there and is no more would
 /// otherwise count as somebody else's, and stay for ever.
-fn with_past(situation: &Situation<'_>) -> Vec<Group> {
-    let mut groups = situation.groups.to_vec();
+fn with_past(situation: &Situation<'_>, housed: &Housed) -> Vec<Group> {
+    let groups = situation.groups.iter().chain(&housed.carried);
+    let mut groups: Vec<Group> = groups.cloned().collect();
     for group in &mut groups {
-        if let Some(entry) = situation.written.get(&group.key) {
+        if let Some(entry) = housed.written.get(&group.key) {
             let other_kind = |value: &&Value| !group.claims(value);
             group.past = entry.values.iter().filter(other_kind).cloned().collect();
         }

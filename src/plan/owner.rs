@@ -199,7 +199,7 @@ fn owner_texts(rrset: Option<&LiveRrset>) -> Vec<&str> {
     texts.filter(|text| is_owner_text(text)).collect()
 }
 
-fn is_owner_text(text: &str) -> bool {
+pub(super) fn is_owner_text(text: &str) -> bool {
     let begin = text.get(..KIND.len());
     begin.is_some_and(|begin| begin.eq_ignore_ascii_case(KIND))
 }
@@ -214,6 +214,18 @@ fn remembered(entry: &Written) -> impl Iterator<Item = Owner> {
         .iter()
         .filter_map(Value::as_txt)
         .filter_map(Owner::parse)
+}
+
+/// Whether one of these texts is of the same operator as the known ones and newer than all of them.
+pub(super) fn is_newer(texts: &Values, known: &Values) -> bool {
+    let owners = |values: &Values| -> Vec<Owner> {
+        let texts = values.iter().filter_map(Value::as_txt);
+        texts.filter_map(Owner::parse).collect()
+    };
+    let known = owners(known);
+    let same = |owner: &Owner, other: &Owner| owner.cluster == other.cluster && owner.uid == other.uid;
+    let newer = |owner: &Owner| known.iter().all(|k| same(owner, k) && k.epoch < owner.epoch);
+    !known.is_empty() && owners(texts).iter().any(newer)
 }
 
 fn newest(entry: Option<&Written>) -> Option<Owner> {
@@ -282,6 +294,8 @@ pub(super) fn hold(plan: &mut Plan, situation: &Situation<'_>, standing: &Standi
         }
     };
     plan.providers.clear();
+    plan.leaving.clone_from(situation.leaving);
+    plan.partings.clear();
     // What was decided of removals stays decided, though nothing is removed now.
     let decided = std::mem::replace(&mut plan.written, situation.written.clone());
     for (key, entry) in &mut plan.written {
@@ -354,7 +368,12 @@ pub(super) fn sign(plan: &mut Plan, situation: &Situation<'_>, ours: &Ours<'_>) 
     else {
         return;
     };
-    let is_me = |owner: &Owner| owner.cluster == writer.cluster && owner.uid == uid;
+    // Only a text that is newer than those at homes that are being left tells this home from them.
+    let is_left = |owner: &Owner| {
+        let left = situation.leaving.values().filter_map(|d| d.entries.get(key));
+        left.flat_map(remembered).any(|left| left.epoch >= owner.epoch)
+    };
+    let is_me = |owner: &Owner| owner.cluster == writer.cluster && owner.uid == uid && !is_left(owner);
     let newest = newest(entry);
     let is_newest = newest
         .as_ref()

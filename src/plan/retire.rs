@@ -104,6 +104,12 @@ pub(super) fn whole(
         .max()
         .copied()
         .filter(|until| situation.now < *until)?;
+    let what = dated.into_keys().collect();
+    Some((as_group(key, entry, there), Retiring { what, until }))
+}
+
+/// What stays of an entry that nobody declares any more, as if it were wanted.
+pub(super) fn as_group(key: &Key, entry: &Written, values: Values) -> Group {
     let sharing = match entry.purpose {
         Purpose::Spf => Sharing::Prefix("v=spf1"),
         Purpose::Host
@@ -117,15 +123,13 @@ pub(super) fn whole(
         | Purpose::Bimi
         | Purpose::Owner => Sharing::Exclusive,
     };
-    let group = Group {
+    Group {
         key: key.clone(),
         purpose: entry.purpose,
-        values: there,
+        values,
         sharing: vec![sharing],
         past: Values::new(),
-    };
-    let what = dated.into_keys().collect();
-    Some((group, Retiring { what, until }))
+    }
 }
 
 /// SPF and MX retire, and so do the addresses of a host that greets (it has SPF of its own) or takes mail. An address of

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 mod conduct;
+mod moving;
 mod owner;
 mod safety;
 
@@ -112,6 +113,7 @@ struct Case {
     told: BTreeSet<String>,
     asked: BTreeSet<Key>,
     mandate: Mandate<'static>,
+    leaving: Leaving,
     now: i64,
 }
 
@@ -124,6 +126,7 @@ fn case(wanted: Vec<Wanted>, written: Vec<(Key, Written)>, lines: &[&str]) -> Ca
         told: BTreeSet::new(),
         asked: BTreeSet::new(),
         mandate: Mandate::END,
+        leaving: Leaving::new(),
         now: 0,
     }
 }
@@ -144,6 +147,7 @@ fn run(case: Case) -> Plan {
         places: &places,
         live: &BTreeMap::from([(home(), case.live)]),
         written: &written,
+        leaving: &case.leaving,
         now: Timestamp::from_second(case.now).unwrap(),
         drain: jiff::SignedDuration::from_hours(120),
     })

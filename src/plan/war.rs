@@ -81,7 +81,8 @@ pub(super) fn is_revert(
         .cloned()
         .collect();
     let entry = situation.written.get(&group.key);
-    entry.is_some_and(|entry| {
+    // Until it was seen there nobody can have taken it away.
+    entry.filter(|entry| entry.settled).is_some_and(|entry| {
         let known = group.values.is_subset(&entry.values);
         // All of it ours and some of it to go is a change of ours; all of it as wanted leaves the TTL.
         known && (there != entry.values || there == group.values)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Group, Situation, conflict, retire};
+use super::{Group, Situation, conflict, moving, retire};
 use crate::intent::Mode;
 use crate::name::Name;
 use crate::publish::LiveRrset;
@@ -11,6 +11,12 @@ use crate::publish::LiveRrset;
 /// The records to weigh: those with retiring terms that ask DNS, and those that are offered to be pasted in the place of
 /// somebody else's. What they cost belongs into [`super::Mandate::burdens`] (RFC 7208 section 4.6.4).
 pub fn to_weigh(situation: &Situation<'_>) -> BTreeMap<Name, String> {
+    let housed = moving::housed(situation);
+    let situation = &Situation {
+        written: &housed.written,
+        leaving: &housed.leaving,
+        ..*situation
+    };
     let candidate = |group: &Group| {
         let text = offered(situation, group).or_else(|| retire::to_weigh(situation, group))?;
         Some((group.key.name.clone(), text))

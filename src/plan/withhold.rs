@@ -169,6 +169,8 @@ pub(super) fn only_look(mut plan: Plan, situation: &Situation<'_>) -> Plan {
     plan.cut.clear();
     plan.reverts.clear();
     plan.written.clone_from(situation.written);
+    plan.leaving.clone_from(situation.leaving);
+    plan.partings.clear();
     if situation.conduct.mode != Mode::Publish {
         plan.rows.iter_mut().for_each(|row| row.home = None);
     }

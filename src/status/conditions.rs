@@ -98,6 +98,7 @@ pub(super) fn all(
     let deliverable = both(&parts, "mail sent as declared meets the rules of large receivers");
     verdicts.extend([ready, ("Deliverable", deliverable)]);
     verdicts.extend(progress(account, &verdicts));
+    verdicts.extend(moving(account));
     verdicts
         .into_iter()
         .map(|(kind, v)| {
@@ -418,6 +419,12 @@ fn progress(account: &Account<'_>, verdicts: &[(&'static str, Verdict)]) -> Vec<
         )];
     }
     Vec::new()
+}
+
+/// `Moving`: present only while records move from one home to another.
+fn moving(account: &Account<'_>) -> Option<(&'static str, Verdict)> {
+    let (reason, message) = super::moving::verdict(account.moves)?;
+    Some(("Moving", Verdict::new(Truth::True, reason, message)))
 }
 
 /// What a refused declaration says; the other verdicts stay as they were last seen.

@@ -4,6 +4,7 @@
 
 mod conditions;
 mod held;
+mod moving;
 pub mod provider;
 mod reasons;
 mod rows;
@@ -23,6 +24,7 @@ use crate::record::Key;
 use crate::verify::Verdict;
 
 pub use conditions::condition;
+pub use moving::{Move, parted};
 pub use reasons::REASONS;
 
 /// Everything that a status follows from.
@@ -50,6 +52,8 @@ pub struct Account<'a> {
     pub findings: &'a [Finding],
     /// Whether the declared DMARC policy is held back, and for whom.
     pub held: Option<&'a str>,
+    /// What moves from one home to another.
+    pub moves: &'a [Move],
     /// Whether BIMI is declared.
     pub bimi: bool,
     /// The present.
@@ -122,6 +126,7 @@ pub fn compute(account: &Account<'_>, patience: &mut Patience, stale_after: Stal
         summary: Some(summary),
         conditions,
         records: rows::bounded(records),
+        moving: moving::rows(account.moves),
         keys: rows::keys(account.keys),
         findings: rows::findings(account.findings),
     }

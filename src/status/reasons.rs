@@ -68,6 +68,26 @@ pub const REASONS: &[(&str, &str)] = &[
         "No ExternalDNS has read the DNSEndpoint: none runs for it, or its provider refuses its credentials from the beginning.",
     ),
     (
+        "NewHomeUnproven",
+        "Records move, and the name servers of the new zone do not all answer with them yet.",
+    ),
+    (
+        "AwaitingDelegation",
+        "Records move and stand at both homes; the zone above still names the old name servers.",
+    ),
+    (
+        "DelegationUnknown",
+        "Records move, and nobody could be asked to whom the zone is delegated.",
+    ),
+    (
+        "AwaitingCaches",
+        "Records have moved; the copies at the old home stay until caches have forgotten its name servers.",
+    ),
+    (
+        "OldHomeUnreadable",
+        "Records have moved, and the provider that they left cannot be read, so the copies there stay.",
+    ),
+    (
         "ReadingStopped",
         "ExternalDNS has read an earlier version of the DNSEndpoint but not this one: it runs no more, or its provider lets it list nothing.",
     ),

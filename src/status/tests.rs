@@ -93,6 +93,7 @@ fn status(world: &World, patience: &mut Patience) -> MailDomainStatus {
         keys: &world.keys,
         findings: &world.findings,
         held: world.held,
+        moves: &[],
         bimi: false,
         now: Timestamp::from_second(world.second).unwrap(),
     };

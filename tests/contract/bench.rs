@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::Conduct;
 use maildomain::lead::Lead;
 use maildomain::name::Name;
-use maildomain::plan::{Mandate, Plan, Situation, Written, group, plan};
+use maildomain::plan::{Leaving, Mandate, Plan, Situation, Written, group, plan};
 use maildomain::protocol::{Purpose, Sharing, Wanted};
 use maildomain::publish::{Live, ProviderPlan, PublishError, Publisher};
 use maildomain::record::{Key, RecordType, Value};
@@ -131,6 +131,7 @@ impl Bench {
             places: &places.collect(),
             live: &live.collect(),
             written: &ledger,
+            leaving: &Leaving::new(),
             now: Timestamp::from_second(1_000_000_000).unwrap(),
             drain: SignedDuration::ZERO,
             conduct: Conduct::default(),

@@ -14,7 +14,7 @@ use maildomain::keyring::{self, Origin, Owner, Slot};
 use maildomain::lookup::{Answer, Direct, Facts, Server};
 use maildomain::name::Name;
 use maildomain::plan::{
-    Explains, Group, Mandate, Plan, Situation, Writer, Written, group, owner_key, plan, still_asked,
+    Explains, Group, Leaving, Mandate, Plan, Situation, Writer, Written, group, owner_key, plan, still_asked,
     to_weigh, war,
 };
 use maildomain::protocol::alignment::{self, Proof};
@@ -53,6 +53,7 @@ pub(crate) struct Course<'a> {
     keys: Vec<(Slot, Option<PrivateKey>)>,
     pub(crate) zone: Zone,
     pub(crate) written: BTreeMap<Key, Written>,
+    leaving: Leaving,
     pub(crate) asked: BTreeSet<Key>,
     lives: BTreeMap<String, KeyLife>,
     /// When every server first answered with a key, by slot.
@@ -106,6 +107,7 @@ impl<'a> Course<'a> {
             intent,
             zone: setting.zone.clone(),
             written: setting.written.clone(),
+            leaving: Leaving::new(),
             asked: setting.asked.clone(),
             lives,
             first_seen: BTreeMap::new(),
@@ -145,6 +147,7 @@ impl<'a> Course<'a> {
         self.asked = still_asked(&plan, self.intent.conduct, &asked);
         let applied = apply(self.setting, &mut self.zone, &plan, &live);
         self.written = plan.written.clone();
+        self.leaving = plan.leaving.clone();
         war::count(&mut self.written, &plan, &applied, 1, self.now);
         // What counts stands in the ledger now.
         plan.reverts.clear();
@@ -176,6 +179,7 @@ impl<'a> Course<'a> {
                 keys: &keys,
                 findings: &findings,
                 held: held.as_deref(),
+                moves: &[],
                 bimi: self.intent.bimi.is_some(),
                 now: self.now,
             },
@@ -217,6 +221,7 @@ impl<'a> Course<'a> {
             places,
             live,
             written: &self.written,
+            leaving: &self.leaving,
             now: self.now,
             drain: DRAIN,
         };

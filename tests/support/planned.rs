@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use maildomain::intent::{Adoption, Conduct, Drift, Mode};
 use maildomain::name::Name;
 use maildomain::plan::{
-    Before, Explains, Group, Mandate, Marks, Plan, Situation, Step, Written, group, plan,
+    Before, Explains, Group, Leaving, Mandate, Marks, Plan, Situation, Step, Written, group, plan,
 };
 use maildomain::protocol::{Purpose, Sharing, Wanted};
 use maildomain::publish::{Live, PublishError};
@@ -159,6 +159,7 @@ impl Scene {
             places: &places,
             live: &self.live(),
             written: &self.written,
+            leaving: &Leaving::new(),
             now: Timestamp::from_second(self.now).unwrap(),
             drain: SignedDuration::from_hours(120),
         })

@@ -20,6 +20,7 @@ struct Operator {
     take_over: Option<String>,
     wanted: Vec<Wanted>,
     written: BTreeMap<Key, Written>,
+    leaving: Leaving,
 }
 
 fn operator(wanted: Vec<Wanted>) -> Operator {
@@ -29,6 +30,7 @@ fn operator(wanted: Vec<Wanted>) -> Operator {
         take_over: None,
         wanted,
         written: BTreeMap::new(),
+        leaving: Leaving::new(),
     }
 }
 
@@ -64,6 +66,7 @@ impl World {
             places: &names.map(|name| (name, Ok(home()))).collect(),
             live: &BTreeMap::from([(home(), zone)]),
             written: &operator.written,
+            leaving: &operator.leaving,
             now: Timestamp::from_second(self.now).unwrap(),
             drain: jiff::SignedDuration::ZERO,
         })
