@@ -53,6 +53,8 @@ cases! {
     live_spf_too_heavy
     manual
     mistakes
+    moved
+    moving
     no_mail_domain
     no_file
     nothing_declared

@@ -62,12 +62,19 @@ fn entry(home: &Home, key: &Key, written: &Written, when: When) -> Entry {
         let note = "stays until mail in flight has arrived that is signed with it; then it is removed";
         (Fate::There(values), note)
     } else {
+        let note = match &written.before {
+            None => "the domain has left it, and the world asks elsewhere",
+            // No line of its own: it would read as one to be pasted here.
+            Some(_) => {
+                "the domain has left it, and the world asks elsewhere; what was replaced there is given back"
+            }
+        };
         let removed = Fate::Write {
             removed: values,
             added: Vec::new(),
             ttl_before: None,
         };
-        (removed, "the domain has left it, and the world asks elsewhere")
+        (removed, note)
     };
     Entry {
         name: key.name.to_string(),

@@ -6,6 +6,7 @@ pub mod book;
 pub mod domain;
 pub mod error;
 pub mod finalize;
+mod ground;
 pub mod key_queue;
 pub mod keys;
 pub mod look;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::Context;
-use super::publish::{Ground, Published};
+use super::ground::Ground;
+use super::publish::Published;
 use crate::api::Truth;
 use crate::intent::Intent;
 use crate::lookup::{Answer, Delegation, Direct, Failure, Server};
@@ -185,6 +186,8 @@ pub(super) async fn look(ctx: &Context, published: &Published) -> Vec<Move> {
             delegated_to: delegation.map(|d| d.servers.clone()).unwrap_or_default(),
             servers: servers.iter().map(|server| server.name.clone()).collect(),
             proven: match unproven {
+                // It has only begun.
+                _ if sight.is_none() => Truth::False,
                 _ if servers.is_empty() => Truth::Unknown,
                 Some((_, verdict)) => verdict.verified,
                 None => Truth::True,

@@ -7,17 +7,18 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::admit::{self, View};
+use super::ground::{Ground, LiveByHome, Publishers};
 use super::keys::{self, Held};
 use super::moving::{self, Sights};
 use super::{Context, Error, mandate, signer};
 use crate::api::{DmarcPolicy, MailDomain, TAKE_OVER};
 use crate::intent::{Intent, Mode};
 use crate::name::Name;
-use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, neighbours, owner_key};
+use crate::plan::{Group, Plan, Situation, Writer, group, is_owner, owner_key};
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey, dmarc};
-use crate::publish::{Live, ProviderPlan, PublishError, Publisher, seen};
+use crate::publish::{ProviderPlan, PublishError, Publisher};
 use crate::record::{Key, RecordType};
-use crate::tenancy::{Home, Refusal, Tenant, belongs, place};
+use crate::tenancy::Home;
 
 /// What was planned and what the providers said.
 #[derive(Debug)]
@@ -31,82 +32,13 @@ pub struct Published {
     /// Providers whose success is seen in DNS only.
     pub deferred: BTreeMap<String, Arc<dyn Publisher>>,
     /// What stood at each zone before.
-    pub live: LiveByHome,
+    pub(super) live: LiveByHome,
     /// What was seen of homes that are being left.
     pub(super) sights: Sights,
     /// Whether the declared DMARC policy went out.
     pub gate: PolicyGate,
     /// The keys that mail is signed with, or will be.
     pub keys: Vec<SigningKey>,
-}
-
-type Publishers = BTreeMap<String, Result<Arc<dyn Publisher>, PublishError>>;
-/// What stands at each zone, or why that is not known.
-pub type LiveByHome = BTreeMap<Home, Result<Live, PublishError>>;
-type Places = BTreeMap<Name, Result<Home, Refusal>>;
-
-/// Where names are at home and what stands there.
-pub(super) struct Ground {
-    pub(super) places: Places,
-    publishers: Publishers,
-    pub(super) live: LiveByHome,
-}
-
-impl Ground {
-    /// The publisher of a home, if it can be used.
-    pub(super) fn publisher(&self, home: &Home) -> Option<&dyn Publisher> {
-        let publisher = self.publishers.get(&home.provider)?.as_ref().ok()?;
-        Some(publisher.as_ref())
-    }
-
-    /// What stands in the zone that a name is at home in, where that is known.
-    pub(super) fn stands_at(&self, name: &Name) -> Option<&Live> {
-        let home = self.places.get(name)?.as_ref().ok()?;
-        self.live.get(home)?.as_ref().ok()
-    }
-}
-
-/// Also at the names that hold records of the past: they may have moved.
-async fn at_providers(ctx: &Context, intent: &Intent, view: &View, names: &BTreeSet<Name>) -> Ground {
-    let left = view
-        .book
-        .leaving
-        .values()
-        .flat_map(|departure| &departure.entries);
-    let past = view.book.written.iter().chain(left).map(|(key, _)| &key.name);
-    let beside = neighbours(&intent.domain).filter(|_| !view.book.leaving.is_empty());
-    let names = names.iter().chain(past).cloned().chain(beside).collect();
-    let places = places(view, intent, &names);
-    let publishers = publishers(ctx, view).await;
-    let live = read(&publishers, view, &places, &names).await;
-    Ground {
-        places,
-        publishers,
-        live,
-    }
-}
-
-/// Without providers: what every authoritative server shows.
-async fn in_dns(ctx: &Context, intent: &Intent, view: &View, names: &BTreeSet<Name>) -> Ground {
-    let tenant = tenant(view, intent);
-    let places: Places = names
-        .iter()
-        .map(|name| (name.clone(), belongs(&tenant, name).map(|()| Home::in_dns(name))))
-        .collect();
-    let direct = ctx.looker.direct(&seen::questions(names)).await;
-    Ground {
-        places,
-        publishers: Publishers::new(),
-        live: seen::by_name(names, &direct),
-    }
-}
-
-/// Providers that are told a state.
-fn told(publishers: &Publishers) -> BTreeSet<String> {
-    let told = publishers
-        .iter()
-        .filter(|(_, publisher)| publisher.as_ref().is_ok_and(|p| p.hands_over()));
-    told.map(|(name, _)| name.clone()).collect()
 }
 
 /// Brings what is wanted to the providers.
@@ -128,35 +60,28 @@ pub async fn publish(
         private_zone,
     };
     // The names are the same whether the policy is held or not.
-    let names: BTreeSet<Name> = protocol::desired(&declare(PolicyGate::Held(DmarcPolicy::None)))
-        .into_iter()
-        .map(|w| w.key.name)
-        .chain(owner_key(&intent.domain).map(|key| key.name))
-        .collect();
+    let names = names(intent, &declare(PolicyGate::Held(DmarcPolicy::None)));
     let ground = match conduct.mode {
-        Mode::Publish => at_providers(ctx, intent, view, &names).await,
-        Mode::Manual | Mode::Observe => in_dns(ctx, intent, view, &names).await,
+        Mode::Publish => Ground::at_providers(ctx, intent, view, &names).await,
+        Mode::Manual | Mode::Observe => Ground::in_dns(ctx, intent, view, &names).await,
     };
+    let told = ground.told();
     let sights = match conduct.mode {
         Mode::Publish => moving::observe(ctx, intent, &mut view.book.leaving, &ground, now).await,
         Mode::Manual | Mode::Observe => Sights::new(),
     };
+    let gate = dmarc::policy_gate(intent, ctx.recall(object).senders_proven, |key| {
+        ground.values(key)
+    });
     let Ground {
         places,
         publishers,
         live,
     } = ground;
-    let gate = dmarc::policy_gate(intent, ctx.recall(object).senders_proven, |key| {
-        live.values()
-            .flatten()
-            .flat_map(|live| live.values(key))
-            .collect()
-    });
     let groups = group(protocol::desired(&declare(gate)));
     for (key, entry) in adoptable(object, view) {
         view.book.written.entry(key).or_insert(entry);
     }
-    let told = told(&publishers);
     let situation = Situation {
         domain: &intent.domain,
         mandate: mandate::of(object, intent, &view.book),
@@ -198,79 +123,23 @@ pub async fn publish(
     })
 }
 
+/// The names of everything that is wanted, and of the owner text.
+fn names(intent: &Intent, declaration: &Declaration<'_>) -> BTreeSet<Name> {
+    let wanted = protocol::desired(declaration).into_iter();
+    let owner = owner_key(&intent.domain).into_iter();
+    wanted
+        .map(|wanted| wanted.key)
+        .chain(owner)
+        .map(|key| key.name)
+        .collect()
+}
+
 async fn writer<'a>(ctx: &'a Context, object: &'a MailDomain) -> Result<Writer<'a>, Error> {
     Ok(Writer {
         cluster: ctx.cluster().await?,
         uid: object.metadata.uid.as_deref(),
         take_over: object.annotations().get(TAKE_OVER).map(String::as_str),
     })
-}
-
-fn tenant<'a>(view: &'a View, intent: &'a Intent) -> Tenant<'a> {
-    Tenant {
-        labels: &view.labels,
-        domain: &intent.domain,
-        foreign_claims: &view.foreign_claims,
-    }
-}
-
-fn places(view: &View, intent: &Intent, names: &BTreeSet<Name>) -> Places {
-    let tenant = tenant(view, intent);
-    names
-        .iter()
-        .map(|name| (name.clone(), place(&tenant, &view.services, name)))
-        .collect()
-}
-
-/// A publisher for every provider that the MailDomain refers to or that holds records of ours.
-async fn publishers(ctx: &Context, view: &View) -> Publishers {
-    let mut publishers = Publishers::new();
-    for provider in &view.providers {
-        let name = provider.metadata.name.clone().unwrap_or_default();
-        publishers.insert(name, ctx.connect(provider).await);
-    }
-    let left = view.book.leaving.keys();
-    for home in view.book.written.values().map(|entry| &entry.home).chain(left) {
-        let name = &home.provider;
-        if publishers.contains_key(name) {
-            continue;
-        }
-        let publisher = match ctx.providers.get(&kube::runtime::reflector::ObjectRef::new(name)) {
-            Some(provider) => ctx.connect(&provider).await,
-            None => Err(PublishError::ProviderMissing(name.clone())),
-        };
-        publishers.insert(name.clone(), publisher);
-    }
-    publishers
-}
-
-/// Reads every zone once, all at the same time.
-async fn read(publishers: &Publishers, view: &View, places: &Places, all: &BTreeSet<Name>) -> LiveByHome {
-    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
-    for (name, home) in places {
-        if let Ok(home) = home {
-            names.entry(home.clone()).or_default().insert(name.clone());
-        }
-    }
-    for (key, entry) in &view.book.written {
-        names
-            .entry(entry.home.clone())
-            .or_default()
-            .insert(key.name.clone());
-    }
-    for home in view.book.leaving.keys() {
-        let within = all.iter().filter(|name| name.is_within(&home.zone));
-        names.entry(home.clone()).or_default().extend(within.cloned());
-    }
-    let reads = names.into_iter().map(|(home, names)| async move {
-        let live = match publishers.get(&home.provider) {
-            Some(Ok(publisher)) => publisher.read(&home.zone, &names).await,
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(PublishError::Unreachable),
-        };
-        (home, live)
-    });
-    futures::future::join_all(reads).await.into_iter().collect()
 }
 
 /// Somebody deleted the ledger: what the status says was published counts as written by us, but only to recognise

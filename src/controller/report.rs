@@ -133,10 +133,18 @@ pub async fn report(
     }))
 }
 
-/// Whether nothing is on its way.
+/// Whether nothing is on its way. Where every name server answers as declared and receivers cannot authenticate yet, a resolver
+/// may still remember that there was nothing (RFC 2308).
 fn at_rest(status: &MailDomainStatus, published: &Published) -> bool {
-    let moving = status.conditions.iter().any(|c| c.type_ == "Reconciling");
-    !moving && published.plan.is_empty() && !published.plan.rows.iter().any(|row| row.step.writes())
+    let is = |kind: &str, word: &str| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|c| c.type_ == kind && c.status == word)
+    };
+    let catching_up = is("Verified", "True") && is("Ready", "False");
+    !is("Reconciling", "True")
+        && !catching_up
+        && published.plan.is_empty()
+        && !published.plan.rows.iter().any(|row| row.step.writes())
 }
 
 /// How long it is until the first copies of a home that was left may go.

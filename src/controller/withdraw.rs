@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 
 use super::book::Book;
+use super::ground::{self, Publishers};
 use super::publish::{guards, in_order};
 use super::{Context, Error, admit, clock};
 use crate::api::RecordLedger;
@@ -17,7 +17,7 @@ use crate::intent::Conduct;
 use crate::name::Name;
 use crate::plan::{Mandate, Plan, Situation, Step, Writer, is_owner, plan};
 use crate::protocol::Purpose;
-use crate::publish::{Live, PublishError};
+use crate::publish::PublishError;
 use crate::tenancy::Home;
 
 /// Removes what a ledger lists, once it was told to.
@@ -99,23 +99,9 @@ async fn step(
             .or_default()
             .insert(key.name.clone());
     }
-    let mut publishers = BTreeMap::new();
-    for home in names.keys() {
-        let publisher = match ctx.providers.get(&ObjectRef::new(&home.provider)) {
-            Some(provider) => ctx.connect(&provider).await,
-            None => Err(PublishError::ProviderMissing(home.provider.clone())),
-        };
-        publishers.insert(home.provider.clone(), publisher);
-    }
-    let mut live: BTreeMap<Home, Result<Live, PublishError>> = BTreeMap::new();
-    for (home, names) in &names {
-        let read = match publishers.get(&home.provider) {
-            Some(Ok(publisher)) => publisher.read(&home.zone, names).await,
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(PublishError::Unreachable),
-        };
-        live.insert(home.clone(), read);
-    }
+    let mut publishers = Publishers::new();
+    ground::connect(ctx, &mut publishers, names.keys()).await;
+    let live = ground::read(&publishers, names).await;
     let drain = ctx.config.drain(ctx.is_private(domain));
     let situation = Situation {
         domain,

@@ -23,11 +23,11 @@ use super::ask::{Mode, Question, Reply, has_route};
 use super::budget::{Budget, Memory, locked};
 use super::referral::{self, Cut, MAX_NAMES, Referral, Step};
 use super::roots::ROOTS;
-use super::{Delegation, Failure, Server};
+use super::{Failure, Server};
 use crate::name::Name;
 
 /// Questions that finding the servers of one name may cost.
-const MAX_QUESTIONS: u32 = 100;
+pub(super) const MAX_QUESTIONS: u32 = 100;
 /// A name server whose name lies in a zone whose name servers lie in a zone...
 const MAX_DEPTH: u8 = 3;
 /// Addresses of the name servers of one zone.
@@ -50,10 +50,10 @@ const MAX_REMEMBERED: usize = 20_000;
 /// Finds zones and servers.
 #[derive(Debug)]
 pub(super) struct Delegations {
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     roots: Vec<IpAddr>,
-    root: OnceCell<Arc<Cut>>,
-    given: BTreeMap<Name, Arc<Cut>>,
+    pub(super) root: OnceCell<Arc<Cut>>,
+    pub(super) given: BTreeMap<Name, Arc<Cut>>,
     /// Whether delegations may lead to addresses of private networks: not from the real root.
     private: bool,
     cuts: Mutex<Memory<Name, Arc<Cut>>>,
@@ -62,9 +62,9 @@ pub(super) struct Delegations {
 
 /// One walk: what it may still ask, and how deep it is.
 #[derive(Debug, Clone, Copy)]
-struct Walk<'a> {
-    left: &'a AtomicU32,
-    depth: u8,
+pub(super) struct Walk<'a> {
+    pub(super) left: &'a AtomicU32,
+    pub(super) depth: u8,
 }
 
 impl Delegations {
@@ -99,75 +99,12 @@ impl Delegations {
         .await
     }
 
-    /// What the zone above says about who serves this one, by every server of it that answers.
-    pub(super) async fn delegation(&self, zone: &Name) -> Result<Delegation, Failure> {
-        if self.given.contains_key(zone) {
-            // Nobody delegates what the configuration gives.
-            return Err(Failure::NotAsked);
-        }
-        let left = AtomicU32::new(MAX_QUESTIONS);
-        let walk = Walk {
-            left: &left,
-            depth: 0,
-        };
-        let above = match zone.parent() {
-            Some(parent) => self.find(&parent, walk).await?,
-            None => Arc::clone(self.root.get_or_init(|| self.find_root()).await),
-        };
-        let question = Question {
-            name: zone.clone(),
-            record_type: rr::RecordType::NS,
-            mode: Mode::Authority,
-        };
-        let asked = above.servers.iter().map(|server| async {
-            walk.spend()?;
-            let reply = self.budget.ask(server.address, &question).await?;
-            referral::delegation(&reply, zone)
-        });
-        let mut delegation = Delegation::default();
-        let mut failure = Failure::NotAsked;
-        let mut answered = false;
-        for said in join_all(asked).await {
-            match said {
-                Ok(found) => {
-                    answered = true;
-                    delegation.servers.extend(found.names);
-                    delegation.ttl = delegation.ttl.max(found.ttl);
-                }
-                Err(other) => failure = failure.max(other),
-            }
-        }
-        answered.then_some(delegation).ok_or(failure)
-    }
-
-    /// The servers of these names that may be asked: at the addresses that are known already, else at those that the
-    /// names' own zones give.
-    pub(super) async fn servers_named(
-        &self,
-        names: &BTreeSet<Name>,
-        known: &BTreeSet<Server>,
-    ) -> Vec<Server> {
-        let left = AtomicU32::new(MAX_QUESTIONS);
-        let walk = Walk {
-            left: &left,
-            depth: 0,
-        };
-        let wanting = names
-            .iter()
-            .filter(|name| !known.iter().any(|server| &server.name == *name))
-            .cloned()
-            .collect();
-        let mut servers: BTreeSet<Server> = known.clone();
-        servers.extend(self.addresses_of(&wanting, walk).await);
-        self.with_route(servers).await
-    }
-
     /// Forgets in which zone a name is: its servers said that they do not hold it.
     pub(super) fn forget(&self, name: &Name) {
         locked(&self.homes).forget(name);
     }
 
-    async fn find(&self, name: &Name, walk: Walk<'_>) -> Result<Arc<Cut>, Failure> {
+    pub(super) async fn find(&self, name: &Name, walk: Walk<'_>) -> Result<Arc<Cut>, Failure> {
         if let Some(home) = locked(&self.homes).get(name) {
             return home;
         }
@@ -221,7 +158,7 @@ impl Delegations {
         }
     }
 
-    async fn find_root(&self) -> Arc<Cut> {
+    pub(super) async fn find_root(&self) -> Arc<Cut> {
         let mut root = Cut::fixed(None, &self.roots);
         root.servers = self.with_route(root.servers.into_iter().collect()).await;
         Arc::new(root)
@@ -336,7 +273,7 @@ impl Delegations {
         cut
     }
 
-    async fn addresses_of(&self, names: &BTreeSet<Name>, walk: Walk<'_>) -> Vec<Server> {
+    pub(super) async fn addresses_of(&self, names: &BTreeSet<Name>, walk: Walk<'_>) -> Vec<Server> {
         if walk.depth >= MAX_DEPTH {
             return Vec::new();
         }
@@ -418,7 +355,7 @@ impl Delegations {
     }
 
     /// Those that may be asked; IPv6 addresses only where there is a way to them; not more than [`MAX_ADDRESSES`].
-    async fn with_route(&self, servers: BTreeSet<Server>) -> Vec<Server> {
+    pub(super) async fn with_route(&self, servers: BTreeSet<Server>) -> Vec<Server> {
         let mut reachable = Vec::new();
         for server in servers {
             if reachable.len() < MAX_ADDRESSES
@@ -437,7 +374,7 @@ impl Delegations {
 }
 
 impl Walk<'_> {
-    fn spend(self) -> Result<(), Failure> {
+    pub(super) fn spend(self) -> Result<(), Failure> {
         self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .map(|_| ())

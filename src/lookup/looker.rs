@@ -360,6 +360,68 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_zone_above_says_who_serves_a_zone_and_others_can_be_asked_all_the_same() {
+        let glue = "ns1.test 300 A 127.0.0.12|ns2.test 300 A 127.0.0.13";
+        let registry = |server: &str, ttl: u32| {
+            format!(
+                "test 300 NS a.test|test 300 NS b.test|a.test 300 A 127.0.0.11|b.test 300 A 127.0.0.14|{glue}|\
+                example.test {ttl} NS {server}"
+            )
+        };
+        let (before, after) = (registry("ns1.test", 900), registry("ns2.test", 300));
+        let (old, new) = ("example.test 300 A 192.0.2.1", "example.test 300 A 192.0.2.2");
+        let world = World::start(&[
+            (
+                "127.0.0.10",
+                &[(
+                    ".",
+                    "test 300 NS a.test|test 300 NS b.test|a.test 300 A 127.0.0.11|b.test 300 A 127.0.0.14",
+                )],
+            ),
+            ("127.0.0.11", &[("test", &before)]),
+            ("127.0.0.14", &[("test", &after)]),
+            ("127.0.0.12", &[("example.test", old)]),
+            ("127.0.0.13", &[("example.test", new)]),
+        ])
+        .await;
+        let asks = looker(world.port, |_| ());
+        let found = asks.delegation(&name("example.test")).await.unwrap();
+        // The two servers of the zone above do not agree yet.
+        assert_eq!(
+            found.servers,
+            BTreeSet::from([name("ns1.test"), name("ns2.test")])
+        );
+        assert_eq!(found.ttl, 900);
+
+        let servers = asks
+            .servers(&BTreeSet::from([name("ns2.test")]), &BTreeSet::new())
+            .await;
+        let asked = keys(&[("example.test", RecordType::A)]);
+        let direct = asks.at(&servers, &asked).await;
+        let values: Vec<_> = direct
+            .answers
+            .values()
+            .flatten()
+            .map(|(_, a)| a.values().unwrap())
+            .collect();
+        assert_eq!(values, [Values::from([Value::A("192.0.2.2".parse().unwrap())])]);
+
+        let given = looker(world.port, |config| {
+            config.zone_servers =
+                BTreeMap::from([(name("example.test"), vec!["127.0.0.12".parse().unwrap()])]);
+        });
+        assert_eq!(
+            given.delegation(&name("example.test")).await,
+            Err(Failure::NotAsked)
+        );
+        let only = looker(world.port, |config| config.resolver_only = true);
+        assert_eq!(
+            only.delegation(&name("example.test")).await,
+            Err(Failure::NotAsked)
+        );
+    }
+
+    #[tokio::test]
     async fn names_without_reachable_servers_are_told_apart() {
         let probe = Fake::start(|_, _| vec![]).await;
         let looker = looker(probe.address().port(), |_| ());

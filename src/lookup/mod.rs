@@ -3,6 +3,7 @@
 //! NXDOMAIN, NODATA, SERVFAIL, a timeout, a lame server and a bogus chain stay six answers: "not found" and
 //! "could not ask" must never be mixed (RFC 7208 section 4.4, RFC 9989 section 4.10.1).
 
+mod above;
 mod answer;
 mod ask;
 mod budget;

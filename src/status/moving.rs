@@ -74,6 +74,9 @@ impl Move {
                         "the world asks the new servers; the copies at {provider} go after {ends}, when caches have forgotten the old ones"
                     )
                 }
+                "NewHomeUnproven" if self.servers.is_empty() => {
+                    "every record is being written there; leave the delegation as it is".to_owned()
+                }
                 "NewHomeUnproven" => {
                     let key = self
                         .unproven

@@ -60,6 +60,7 @@ async fn no_key_or_no_zone(server: &Server, question: &Question) -> PublishError
 
 /// The NS records at the top of the zone.
 pub(super) async fn name_servers(server: &Server, zone: &Name) -> Result<Delegation, PublishError> {
+    self::zone(server, zone).await?;
     let question = Question::new(zone, rr::RecordType::NS)?;
     let answer = server.send(question.message()).await?;
     authoritative(zone, &answer)?;

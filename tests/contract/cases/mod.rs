@@ -83,13 +83,14 @@ macro_rules! zones_of_servers {
     };
 }
 
-/// Credentials, and a server that is gone.
+/// Credentials, what a server tells of itself, and one that is gone.
 macro_rules! credentials {
     ($publisher:ident) => {
         crate::cases::tests! { $publisher:
             refusals::revoked_credentials_are_told,
             faults::a_survey_tells_refused_credentials,
             faults::a_survey_tells_the_zones_and_the_credentials,
+            refusals::the_name_servers_of_a_zone_are_told,
             refusals::a_server_that_is_gone_is_unreachable,
         }
     };

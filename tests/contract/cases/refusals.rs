@@ -43,6 +43,19 @@ pub fn who_does_not_lead_writes_nothing(bench: &Bench) {
     bench.stands("mail.corp.test", "A", &[]);
 }
 
+/// Its own, not those of a zone below it.
+pub fn the_name_servers_of_a_zone_are_told(bench: &Bench) {
+    for zone in ["corp.test", "near.corp.test"] {
+        let zone = name(zone);
+        let told = bench.wait(bench.publisher.name_servers(&zone)).unwrap().unwrap();
+        assert_eq!(told.servers, BTreeSet::from([name("ns1.corp.test")]), "{zone}");
+        assert_eq!(told.ttl, 3600, "{zone}");
+    }
+    let nowhere = name("nowhere.test");
+    let told = bench.wait(bench.publisher.name_servers(&nowhere));
+    assert_eq!(told, Err(PublishError::ZoneMissing(nowhere)));
+}
+
 pub fn a_zone_that_is_there_is_found(bench: &Bench) {
     for zone in crate::bench::ZONES {
         assert_eq!(bench.wait(bench.publisher.probe(&name(zone))), Ok(()), "{zone}");
