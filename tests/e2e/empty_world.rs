@@ -19,8 +19,8 @@ use serde_json::Value as Json;
 
 use crate::dice::{Dice, setting};
 use crate::harness::{
-    Act, Answer, Call, ProviderProxy, Reply, Site, SiteOptions, USUAL, add_zone, apply, dump, eventually,
-    kubectl, owner_text, pipe, put, world,
+    Act, Answer, Call, ProviderProxy, Records, Reply, Site, SiteOptions, USUAL, add_zone, apply, dump,
+    eventually, kubectl, pipe, put, world,
 };
 
 const DOMAINS: usize = 6;
@@ -342,7 +342,7 @@ fn declared(call: &Call) -> Vec<crate::harness::Written> {
 fn ready_again(site: &Site, domains: &[Domain]) {
     let Domain { object, zone, .. } = &domains[0];
     Site::wait_for_at(&site.namespace, object, "Accepted", "False/OwnedElsewhere");
-    site.give_over(object, &owner_text(zone));
+    site.give_over(object, &Records::of_the_world().owner_text(zone));
     all_ready(site, domains);
 }
 

@@ -23,6 +23,7 @@ mod judges;
 mod leaders;
 mod lifecycle;
 mod modes;
+mod moving;
 mod name_servers;
 mod owners;
 mod providers;

@@ -78,17 +78,43 @@ pub fn put(zone: &str, name: &str, kind: &str, values: &[&str]) {
 /// The same with any number of RRsets, in one request.
 #[track_caller]
 pub fn put_all<'a>(zone: &str, rrsets: impl IntoIterator<Item = (&'a str, &'a str, Vec<&'a str>)>) {
-    let rrset = |(name, kind, values): (&str, &str, Vec<&str>)| {
+    put_all_for(zone, 60, rrsets);
+}
+
+/// The same with another TTL, in seconds.
+#[track_caller]
+pub fn put_all_for<'a>(
+    zone: &str,
+    ttl: u32,
+    rrsets: impl IntoIterator<Item = (&'a str, &'a str, Vec<&'a str>)>,
+) {
+    let rrsets = rrsets
+        .into_iter()
+        .map(|(name, kind, values)| (name, kind, ttl, values));
+    put_at(&var("PDNS_API"), zone, rrsets);
+}
+
+/// The same at the PowerDNS whose API is here: name, type, TTL in seconds and contents.
+#[track_caller]
+pub fn put_at<'a>(
+    api: &str,
+    zone: &str,
+    rrsets: impl IntoIterator<Item = (&'a str, &'a str, u32, Vec<&'a str>)>,
+) {
+    let rrset = |(name, kind, ttl, values): (&str, &str, u32, Vec<&str>)| {
         let change = if values.is_empty() { "DELETE" } else { "REPLACE" };
         let record = |value: &str| serde_json::json!({"content": value, "disabled": false});
         let records: Vec<_> = values.into_iter().map(record).collect();
-        serde_json::json!({"name": format!("{name}."), "type": kind, "ttl": 60, "changetype": change, "records": records})
+        serde_json::json!({"name": format!("{name}."), "type": kind, "ttl": ttl, "changetype": change, "records": records})
     };
     let rrsets: Vec<_> = rrsets.into_iter().map(rrset).collect();
     let body = serde_json::json!({"rrsets": rrsets}).to_string();
     let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
     let patch = ["-sS", "--fail-with-body", "-X", "PATCH", "-H", &header];
-    run("curl", &[&patch[..], &["-d", &body, &api(zone)]].concat());
+    run(
+        "curl",
+        &[&patch[..], &["-d", &body, &zone_url(api, zone)]].concat(),
+    );
 }
 
 /// Lets a TSIG key, which is made by this, change a zone by DNS UPDATE. `secret` is base64.
@@ -119,60 +145,86 @@ pub fn allow_updates(zone: &str, key: &str, secret: &str) {
     }
 }
 
-/// Every record of a zone at PowerDNS but SOA, NS, DNSSEC and the owner text, which nobody declares, as `name TYPE content`,
-/// sorted.
+/// Every record of a zone at the world's PowerDNS but SOA, NS, DNSSEC and the owner text, as `name TYPE content`, sorted.
 #[track_caller]
 pub fn dump(zone: &str) -> Vec<String> {
-    let records = dump_with_ttl(zone).into_iter();
-    let mut lines: Vec<String> = records
-        .map(|(name, kind, _, content)| format!("{name} {kind} {content}"))
-        .collect();
-    lines.sort();
-    lines
+    Records::of_the_world().lines(zone)
 }
 
-/// The same as name, type, TTL and content.
-#[track_caller]
-pub fn dump_with_ttl(zone: &str) -> Vec<(String, String, u32, String)> {
-    let mut records = records(zone);
-    records.retain(|(name, ..)| !name.starts_with(OWNER));
-    records
+/// What stands at a PowerDNS, as its API shows it.
+pub struct Records {
+    api: String,
 }
 
-/// The owner text of a domain at PowerDNS; empty where there is none.
-#[track_caller]
-pub fn owner_text(zone: &str) -> String {
-    let texts = records(zone).into_iter();
-    let texts = texts.filter(|(name, ..)| name.starts_with(OWNER));
-    texts
-        .map(|(.., text)| text.trim_matches('"').to_owned())
-        .collect()
+/// Name, type, TTL and content of a record.
+pub type Record = (String, String, u32, String);
+
+impl Records {
+    /// Of the world's PowerDNS.
+    pub fn of_the_world() -> Self {
+        Self::at(var("PDNS_API"))
+    }
+
+    /// Of the one whose API is here.
+    pub fn at(api: String) -> Self {
+        Self { api }
+    }
+
+    /// Every record of a zone but SOA, NS, DNSSEC and the owner text, which nobody declares.
+    #[track_caller]
+    pub fn with_ttl(&self, zone: &str) -> Vec<Record> {
+        let mut records = self.all(zone);
+        records.retain(|(name, ..)| !name.starts_with(OWNER));
+        records
+    }
+
+    /// The same as `name TYPE content`, sorted.
+    #[track_caller]
+    pub fn lines(&self, zone: &str) -> Vec<String> {
+        let records = self.with_ttl(zone).into_iter();
+        let mut lines: Vec<String> = records
+            .map(|(name, kind, _, content)| format!("{name} {kind} {content}"))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// The owner text of a domain; empty where there is none.
+    #[track_caller]
+    pub fn owner_text(&self, zone: &str) -> String {
+        let texts = self.all(zone).into_iter();
+        let texts = texts.filter(|(name, ..)| name.starts_with(OWNER));
+        texts
+            .map(|(.., text)| text.trim_matches('"').to_owned())
+            .collect()
+    }
+
+    #[track_caller]
+    fn all(&self, zone: &str) -> Vec<Record> {
+        let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
+        let url = zone_url(&self.api, zone);
+        let text = run("curl", &["-sS", "--fail", "-H", &header, &url]);
+        let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");
+        let text = |json: &serde_json::Value| json.as_str().unwrap_or_default().to_owned();
+        let mut all = Vec::new();
+        for rrset in zone["rrsets"].as_array().expect("a zone has rrsets") {
+            let kind = text(&rrset["type"]);
+            if matches!(kind.as_str(), "SOA" | "NS") {
+                continue;
+            }
+            let name = text(&rrset["name"]).trim_end_matches('.').to_owned();
+            let ttl = rrset["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok());
+            for record in rrset["records"].as_array().into_iter().flatten() {
+                let ttl = ttl.unwrap_or_default();
+                all.push((name.clone(), kind.clone(), ttl, text(&record["content"])));
+            }
+        }
+        all
+    }
 }
 
 const OWNER: &str = "_maildomain.";
 
-#[track_caller]
-fn records(zone: &str) -> Vec<(String, String, u32, String)> {
-    let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
-    let text = run("curl", &["-sS", "--fail", "-H", &header, &api(zone)]);
-    let zone: serde_json::Value = serde_json::from_str(&text).expect("PowerDNS answers JSON");
-    let text = |json: &serde_json::Value| json.as_str().unwrap_or_default().to_owned();
-    let mut all = Vec::new();
-    for rrset in zone["rrsets"].as_array().expect("a zone has rrsets") {
-        let kind = text(&rrset["type"]);
-        if matches!(kind.as_str(), "SOA" | "NS") {
-            continue;
-        }
-        let name = text(&rrset["name"]).trim_end_matches('.').to_owned();
-        let ttl = rrset["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok());
-        for record in rrset["records"].as_array().into_iter().flatten() {
-            let ttl = ttl.unwrap_or_default();
-            all.push((name.clone(), kind.clone(), ttl, text(&record["content"])));
-        }
-    }
-    all
-}
-
-fn api(zone: &str) -> String {
-    format!("{}/api/v1/servers/localhost/zones/{zone}.", var("PDNS_API"))
+fn zone_url(api: &str, zone: &str) -> String {
+    format!("{api}/api/v1/servers/localhost/zones/{zone}.")
 }

@@ -7,6 +7,7 @@ mod audit;
 mod dns;
 mod external_dns;
 mod gate;
+mod house;
 mod operator;
 #[path = "../../support/provider_proxy.rs"]
 mod provider_proxy;
@@ -14,14 +15,15 @@ mod signing;
 mod site;
 mod wait;
 
-pub use dns::{Dig, add_zone, allow_updates, dump, dump_with_ttl, owner_text, put, put_all, text_at};
+pub use dns::{Dig, Records, add_zone, allow_updates, dump, put, put_all, put_all_for, text_at};
 pub use external_dns::ExternalDns;
 pub use gate::{Door, Gate};
+pub use house::House;
 pub use operator::Operator;
 pub use provider_proxy::{Act, Answer, Call, ProviderProxy, Reply, Written};
 pub use signing::OUTPUT;
 pub use site::{Site, SiteOptions, USUAL};
-pub use wait::{eventually, throughout};
+pub use wait::{eventually, throughout, wait_until};
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;

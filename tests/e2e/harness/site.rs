@@ -260,6 +260,24 @@ impl Site {
         ));
     }
 
+    /// Writes another provider object, for a PowerDNS at this URL that takes the same key.
+    pub fn apply_second_provider(&self, name: &str, url: &str) {
+        apply(&format!(
+            "apiVersion: maildomain.dev/v1alpha1\nkind: ClusterDNSProvider\nmetadata: {{name: {name}}}\nspec:\n  zones: [{}]\n  \
+             allow: [{{namespaceSelector: {{matchLabels: {{site: {}}}}}, domains: [\"{}\"]}}]\n  \
+             powerDNS: {{url: \"{url}\", apiKeySecretRef: {{name: pdns, key: api-key}}}}\n",
+            self.zone, self.name, self.zone
+        ));
+    }
+
+    /// Lets the MailDomain `mail` refer to this provider and to no other.
+    pub fn move_to(&self, provider: &str) {
+        let refs = serde_json::json!([{"kind": "ClusterDNSProvider", "name": provider}]);
+        let patch = serde_json::json!({"spec": {"publishing": {"providerRefs": refs}}}).to_string();
+        let object = ["patch", "maildomain", "mail", "--type=merge", "--patch", &patch];
+        kubectl(&[&["-n", &self.namespace], &object[..]].concat());
+    }
+
     /// Writes the Secret with the provider's API key.
     pub fn set_api_key(&self, key: &str) {
         apply(&format!(
@@ -480,7 +498,7 @@ impl Site {
 
     /// The owner text at PowerDNS; empty where there is none.
     pub fn owner_text(&self) -> String {
-        dns::owner_text(&self.zone)
+        dns::Records::of_the_world().owner_text(&self.zone)
     }
 
     /// Says to a MailDomain that whoever wrote the owner text of this epoch, or this text, is gone.

@@ -1,7 +1,7 @@
 //! Waiting on conditions with deadlines, never for a time.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long anything may take on a busy two-core machine before a test calls it a failure.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -19,6 +19,18 @@ pub fn eventually<T: Debug>(what: &str, mut ask: impl FnMut() -> T, satisfied: i
             began.elapsed() < DEADLINE,
             "{what}: not within {DEADLINE:?}; last seen: {answer:#?}"
         );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Waits until the clock says this; it must say so within five minutes.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "tests live in real time")]
+pub fn wait_until(time: jiff::Timestamp) {
+    let end = SystemTime::from(time);
+    let began = Instant::now();
+    while SystemTime::now() < end {
+        assert!(began.elapsed() < Duration::from_mins(5), "{time} is too far away");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

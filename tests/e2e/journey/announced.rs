@@ -10,6 +10,7 @@ use crate::harness::{Site, kubectl};
 #[derive(Debug, Default)]
 pub struct Announced {
     added: Vec<(Key, u32, String)>,
+    there: Vec<(Key, u32, String)>,
     removed: Vec<(Key, String)>,
     ttls: BTreeMap<Key, u32>,
     /// What is offered to be pasted in the place of something foreign.
@@ -54,7 +55,12 @@ impl Announced {
             if let Some(offer) = line.strip_prefix(";   ").and_then(record) {
                 announced.offers.insert(offer.0, offer.2);
             } else if let Some((key, _, content)) = line.strip_prefix("; remove: ").and_then(record) {
-                announced.removed.push((key, content));
+                // What is not looked at here is not expected here.
+                if !key.0.starts_with("_maildomain.") {
+                    announced.removed.push((key, content));
+                }
+            } else if let Some(found) = line.strip_prefix("; there: ").and_then(record) {
+                announced.there.push(found);
             } else if let Some((key, ttl, _)) = line.strip_prefix("; note: ").and_then(record) {
                 announced.ttls.insert(key, ttl);
             } else if !line.starts_with(';') {
@@ -63,6 +69,20 @@ impl Announced {
             }
         }
         announced
+    }
+
+    /// The zone at a new home as it must be afterwards: what stands somewhere as declared is written there too.
+    pub fn moved_to(&self, zone: Zone) -> Zone {
+        let Zone(mut sets) = self.applied_to(zone);
+        for (key, ttl, content) in self
+            .there
+            .iter()
+            .filter(|(key, ..)| !key.0.starts_with("_maildomain."))
+        {
+            let set = sets.entry(key.clone()).or_insert((*ttl, BTreeSet::new()));
+            set.1.insert(content.clone());
+        }
+        Zone(sets)
     }
 
     /// The zone as it must be afterwards.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use maildomain::api::LedgerEntry;
+
 use crate::harness::{Act, Call, Operator, ProviderProxy, Reply, Site};
 
 /// When the operator dies.
@@ -19,7 +21,6 @@ pub enum Moment {
 /// The operator of a life.
 pub struct Killer {
     site: Arc<Site>,
-    proxy: ProviderProxy,
     moment: Option<Moment>,
     state: Mutex<State>,
 }
@@ -35,22 +36,23 @@ struct State {
 
 impl Killer {
     /// Starts the operator.
-    pub fn start(site: &Arc<Site>, proxy: ProviderProxy, moment: Option<Moment>) -> Arc<Self> {
+    pub fn start(site: &Arc<Site>, proxies: Vec<ProviderProxy>, moment: Option<Moment>) -> Arc<Self> {
         let state = Mutex::new(State {
             operator: Some(site.operator()),
             ..State::default()
         });
         let killer = Arc::new(Self {
             site: Arc::clone(site),
-            proxy,
             moment,
             state,
         });
-        let weak = Arc::downgrade(&killer);
-        killer.proxy.rule(move |call| match weak.upgrade() {
-            Some(killer) => killer.met(call),
-            None => Act::Ask,
-        });
+        for (provider, proxy) in proxies.iter().enumerate() {
+            let weak = Arc::downgrade(&killer);
+            proxy.rule(move |call| match weak.upgrade() {
+                Some(killer) => killer.met(provider, call),
+                None => Act::Ask,
+            });
+        }
         killer
     }
 
@@ -74,7 +76,7 @@ impl Killer {
     }
 
     /// A call passes by: the first of its kind in a step costs the operator's life.
-    fn met(self: &Arc<Self>, call: &Call) -> Act {
+    fn met(self: &Arc<Self>, provider: usize, call: &Call) -> Act {
         let Some(moment) = self.moment else {
             self.ledger_knows(call);
             return Act::Ask;
@@ -83,7 +85,7 @@ impl Killer {
             let mut state = self.state();
             // A frozen operator has a call under way; it is met when it is made again.
             let kind = format!(
-                "{}: {} {} {}",
+                "{} at {provider}: {} {} {}",
                 state.step,
                 call.method,
                 call.zone(),
@@ -122,7 +124,9 @@ impl Killer {
         if written.is_empty() {
             return;
         }
-        let entries = self.site.whole_ledger().entries;
+        let ledger = self.site.whole_ledger();
+        let left = ledger.leaving.into_iter().flat_map(|departure| departure.entries);
+        let entries: Vec<LedgerEntry> = ledger.entries.into_iter().chain(left).collect();
         for rrset in written {
             let known = |name: &str, kind: &str| {
                 let mut entries = entries.iter();

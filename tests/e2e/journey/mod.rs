@@ -6,13 +6,16 @@ mod announced;
 mod killer;
 mod zone;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use announced::Announced;
 use killer::{Killer, Moment};
 use zone::{Zone, of_people};
 
-use crate::harness::{Dig, ProviderProxy, Site, SiteOptions, apply, eventually, put_all};
+use crate::harness::{
+    Dig, House, ProviderProxy, Records, Site, SiteOptions, apply, eventually, put_all, wait_until,
+};
 
 const LIVED_IN: &str = include_str!("lived_in.txt");
 const PROVIDER: &str = include_str!("provider.txt");
@@ -60,6 +63,10 @@ struct Life {
     operator: Arc<Killer>,
     /// The zone before any of this.
     before: Zone,
+    /// Where the zone moves to.
+    house: House,
+    /// Whether it has.
+    moved: Cell<bool>,
 }
 
 impl Life {
@@ -85,14 +92,19 @@ impl Life {
         };
         fill(&big, PROVIDER);
         fill(&site.zone, LIVED_IN);
-        let before = Zone::at_provider(&site.zone);
+        let before = Zone::at(&Records::of_the_world(), &site.zone);
         assert!(before.0.len() >= 60, "people have lived here: {}", before.0.len());
-        let operator = Killer::start(&site, proxy, moment);
+        let house = House::start(&site.zone);
+        let second = ProviderProxy::before(&house.api());
+        site.apply_second_provider(&format!("{}-new", site.provider), &second.url());
+        let operator = Killer::start(&site, vec![proxy, second], moment);
         Self {
             site,
             big,
             operator,
             before,
+            house,
+            moved: Cell::new(false),
         }
     }
 
@@ -103,6 +115,7 @@ impl Life {
         self.the_person_decides();
         self.a_host_comes_and_goes();
         self.drift_is_mended();
+        self.it_moves();
         self.it_is_retained();
         self.it_is_deleted();
     }
@@ -120,10 +133,28 @@ impl Life {
     }
 
     fn publishing(&self, more: &str) -> String {
+        let which = if self.moved.get() { "-new" } else { "" };
         format!(
-            "providerRefs: [{{kind: ClusterDNSProvider, name: {}}}], ttlSeconds: 300, adoption: Matching, {more}",
+            "providerRefs: [{{kind: ClusterDNSProvider, name: {}{which}}}], ttlSeconds: 30, adoption: Matching, {more}",
             self.site.provider
         )
+    }
+
+    /// The zone as it stands where the domain lives.
+    fn zone(&self) -> Zone {
+        if self.moved.get() {
+            self.new_zone()
+        } else {
+            self.old_zone()
+        }
+    }
+
+    fn old_zone(&self) -> Zone {
+        Zone::at(&Records::of_the_world(), &self.site.zone)
+    }
+
+    fn new_zone(&self) -> Zone {
+        Zone::at(&self.house.records(), &self.site.zone)
     }
 
     /// One step: with the operator standing still something is changed and the plan is read; then the operator goes on,
@@ -134,12 +165,12 @@ impl Life {
             change();
             Announced::by(&self.site, plan)
         });
-        let expected = announced.applied_to(Zone::at_provider(&self.site.zone));
+        let expected = announced.applied_to(self.zone());
         self.operator.go_on(name);
         done();
         eventually(
             &format!("{name}: the zone is what the plan said"),
-            || Zone::at_provider(&self.site.zone).difference(&expected),
+            || self.zone().difference(&expected),
             Vec::is_empty,
         );
     }
@@ -147,11 +178,11 @@ impl Life {
     /// Nothing is written, whatever the plan would be.
     #[track_caller]
     fn nothing_changes(&self, name: &str, manifest: &str, done: impl FnOnce()) {
-        let before = Zone::at_provider(&self.site.zone);
+        let before = self.zone();
         self.operator.go_on(name);
         apply(manifest);
         done();
-        let now = Zone::at_provider(&self.site.zone);
+        let now = self.zone();
         assert_eq!(now.difference(&before), Vec::<String>::new(), "{name}");
     }
 
@@ -194,7 +225,7 @@ impl Life {
         let names: Vec<&str> = offers.keys().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, [&format!("_dmarc.{}", self.site.zone), &self.site.zone]);
         for ((name, kind), offered) in &offers {
-            let standing = Zone::at_provider(&self.site.zone);
+            let standing = self.zone();
             let (_, standing) = &standing.0[&(name.clone(), kind.clone())];
             let mut contents: Vec<&str> = standing
                 .iter()
@@ -251,6 +282,53 @@ impl Life {
         });
     }
 
+    /// The zone is copied to another provider, but for what the copyist overlooked; then the domain moves, the world turns to
+    /// the new servers, and the copies go when their time has come.
+    fn it_moves(&self) {
+        let old = self.old_zone();
+        let mta = format!("mta.{}", self.site.zone);
+        let copied = old
+            .0
+            .iter()
+            .filter(|((name, kind), _)| (name, kind.as_str()) != (&mta, "A"));
+        self.house.copy(copied.map(|((name, kind), (ttl, contents))| {
+            let contents = contents.iter().map(String::as_str).collect();
+            (name.as_str(), kind.as_str(), *ttl, contents)
+        }));
+        self.moved.set(true);
+        let there = self.declared(&self.publishing("deletionPolicy: Delete"), "");
+        let announced = self.operator.frozen(|| {
+            apply(&there);
+            Announced::by(&self.site, &[])
+        });
+        let expected = announced.moved_to(self.new_zone());
+        self.operator.go_on("moves");
+        self.site.wait_for("Moving", "True/AwaitingDelegation");
+        self.site.wait_for("Ready", "True");
+        assert_eq!(self.new_zone().difference(&expected), Vec::<String>::new());
+        assert_eq!(self.old_zone().difference(&old), Vec::<String>::new());
+
+        self.house.is_delegated();
+        self.operator.go_on("the world turns");
+        self.site.wait_for("Moving", "True/AwaitingCaches");
+        let announced = self.operator.frozen(|| {
+            let due = self.site.status().moving[0].remove_after.clone();
+            wait_until(due.expect("it has an end").0);
+            Announced::by(&self.site, &[])
+        });
+        assert_eq!(self.old_zone().difference(&old), Vec::<String>::new());
+        let (left, stays) = (announced.applied_to(old), self.new_zone());
+        self.operator.go_on("the copies go");
+        eventually(
+            "the move is over",
+            || self.site.condition("Moving"),
+            |said| said == "-",
+        );
+        assert_eq!(self.old_zone().difference(&left), Vec::<String>::new());
+        assert_eq!(self.new_zone().difference(&stays), Vec::<String>::new());
+        self.site.wait_for("Ready", "True");
+    }
+
     fn it_is_retained(&self) {
         let retained = self.declared(&self.publishing("deletionPolicy: Retain"), "");
         self.step(
@@ -285,7 +363,7 @@ impl Life {
         let expected = self.what_is_different_at_the_end();
         eventually(
             "the keys have drained",
-            || self.before.difference(&Zone::at_provider(&self.site.zone)),
+            || self.before.difference(&self.zone()),
             |lines| *lines == expected,
         );
         self.operator.assert_each_call_was_met();

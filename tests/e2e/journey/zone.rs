@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness;
+use crate::harness::Records;
 
 /// Name and type.
 pub type Key = (String, String);
@@ -12,10 +12,10 @@ pub type Key = (String, String);
 pub struct Zone(pub BTreeMap<Key, (u32, BTreeSet<String>)>);
 
 impl Zone {
-    /// As it stands at PowerDNS.
-    pub fn at_provider(zone: &str) -> Self {
+    /// As it stands at a PowerDNS.
+    pub fn at(records: &Records, zone: &str) -> Self {
         let mut sets: BTreeMap<Key, (u32, BTreeSet<String>)> = BTreeMap::new();
-        for (name, kind, ttl, content) in harness::dump_with_ttl(zone) {
+        for (name, kind, ttl, content) in records.with_ttl(zone) {
             sets.entry((name, kind))
                 .or_insert((ttl, BTreeSet::new()))
                 .1

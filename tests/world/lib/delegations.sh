@@ -51,6 +51,26 @@ undelegate() {
   resolver_control flush_zone "$name"
 }
 
+# name_server NAME ADDRESS : a name below nic.test.
+name_server() {
+  [[ $1 == *.nic.test ]] || die "$1 is not below nic.test"
+  lock_zones
+  registry_change test "zone-set test $1. 30 A $2"
+  unlock_zones
+}
+
+# zone_redelegate NAME SERVER : another server takes the zone over, unsigned; who served it before serves on.
+zone_redelegate() {
+  local name server=$2.
+  lock_zones
+  name=$(existing_zone "$1")
+  [[ -z $(parent_of "$name") ]] || die "zone $name lies in a zone of the tests; only top-level domains redelegate"
+  registry_change "${name##*.}" "zone-unset ${name##*.} $name. NS" "zone-unset ${name##*.} $name. DS" \
+    "zone-set ${name##*.} $name. 30 NS $server"
+  unlock_zones
+  resolver_control flush_zone "$name"
+}
+
 # pdns_delegation PARENT NAME REPLACE|DELETE [NS1 NS2 DS]
 pdns_delegation() {
   jq --null-input --arg name "$2." --arg change "$3" --arg ns1 "${4:-}" --arg ns2 "${5:-}" --arg ds "${6:-}" '
