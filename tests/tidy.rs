@@ -431,3 +431,19 @@ fn nothing_is_left_to_do() {
     }
     none(&left, "an open end belongs into an issue");
 }
+
+#[test]
+fn every_mutant_says_what_stands_there_once() {
+    let mut stale = Vec::new();
+    for path in files_with("tests/mutants", "mutant") {
+        let mutant = text(&path);
+        let (head, rest) = mutant.split_once("--- from\n").unwrap();
+        let (from, _) = rest.split_once("--- to\n").unwrap();
+        let file = head.lines().find_map(|line| line.strip_prefix("file: ")).unwrap();
+        let times = text(file).matches(from.trim_end_matches('\n')).count();
+        if times != 1 {
+            stale.push(format!("{}: its text is {times} times in {file}", path.display()));
+        }
+    }
+    none(&stale, "a mutant that does not apply proves nothing");
+}
