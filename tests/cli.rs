@@ -51,6 +51,7 @@ cases! {
     live_remembered
     live_silent
     live_spf_too_heavy
+    live_wildcard
     manual
     mistakes
     moved

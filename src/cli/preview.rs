@@ -11,7 +11,8 @@ use crate::api::{DeletionPolicy, DmarcPolicy};
 use crate::intent::{Conduct, Intent, KeyAlgorithm, KeySource, Mode, Sender};
 use crate::name::Name;
 use crate::plan::{
-    Explains, Group, Leaving, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, to_weigh,
+    Explains, Group, Leaving, Mandate, Plan, Row, Situation, Step, group, offer, owner_key, plan, shadows,
+    to_weigh,
 };
 use crate::protocol::spf::Burden;
 use crate::protocol::{self, Declaration, PolicyGate, dmarc};
@@ -382,7 +383,10 @@ fn entry(row: &Row, plan: &Plan, live: &Seen, burdens: &Burdens, ttl: u32) -> En
             adopted(group, live, ttl),
             Some("becomes the operator's (spec.publishing.adoption)".to_owned()),
         ),
-        Step::Write | Step::Mend => (written(group, change), None),
+        Step::Write | Step::Mend => {
+            let shadow = plan.shadowed.get(&group.key.name);
+            (written(group, change), shadow.map(|answers| shadows(answers)))
+        }
         Step::Replace => (
             written(group, change),
             Some("what is replaced is kept and given back at the end (spec.publishing.adoption)".to_owned()),

@@ -15,7 +15,7 @@ use super::keys::Held;
 use super::look::Seen;
 use super::publish::Published;
 use super::{Context, Error};
-use crate::api::{KeyStage, MailDomain, MailDomainStatus, Truth};
+use crate::api::{KeyStage, MailDomain, MailDomainStatus, TAKE_OVER, Truth};
 use crate::intent::{Intent, Mode, Problem};
 use crate::keyring::Origin;
 use crate::metrics::DomainLabels;
@@ -338,6 +338,12 @@ async fn events(
         .await;
     }
     spared(ctx, object, &published.plan, old, new).await;
+    if let Some(text) = &published.plan.taken_over
+        && published.applied.values().all(Result::is_ok)
+    {
+        let note = format!("taken over from who wrote {text}, as the annotation {TAKE_OVER} says");
+        ctx.event(object, "TakenOver", &note).await;
+    }
     for (home, parting) in &published.plan.partings {
         let (reason, note) = status::parted(home, *parting);
         ctx.event(object, reason, &note).await;

@@ -44,7 +44,7 @@ use owner::Standing;
 pub use owner::{Owner, Writer, is_owner, key as owner_key};
 pub use retire::Retiring;
 pub use weigh::to_weigh;
-pub use withhold::{Why, Withheld, still_asked, zone_lines};
+pub use withhold::{Why, Withheld, shadows, still_asked, zone_lines};
 
 /// What this operator wrote at one RRset: a ledger entry, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,10 @@ pub struct Plan {
     pub reverts: BTreeSet<Key>,
     /// SPF terms that would retire and for which there is no room in the record.
     pub cut: BTreeMap<Key, Vec<String>>,
+    /// The owner text of somebody else that is replaced, because a person gave it up.
+    pub taken_over: Option<String>,
+    /// What wildcards answer at declared names and will answer no more once our records stand there.
+    pub shadowed: BTreeMap<Name, String>,
     /// Where nothing is written: who writes instead, if somebody does.
     pub note: Option<Finding>,
 }
@@ -263,6 +267,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         written: housed.written.clone(),
         leaving: housed.leaving.clone(),
         partings: housed.partings.clone(),
+        shadowed: wildcard::shadowed(situation),
         ..Plan::default()
     };
     let live = wildcard::dropped(situation);

@@ -400,6 +400,10 @@ pub(super) fn sign(plan: &mut Plan, situation: &Situation<'_>, ours: &Ours<'_>) 
             epoch: next(situation, last),
         },
     };
+    let given_up = stands
+        .as_ref()
+        .filter(|owner| !is_ours(owner, *writer, entry, situation));
+    plan.taken_over = given_up.filter(|_| step.writes()).map(ToString::to_string);
     let text = group(key.clone(), [Value::Txt(text.to_string())].into());
     put(plan, situation, ours, &text, &step);
     plan.rows.insert(0, row(key.clone(), home, text.values, step));

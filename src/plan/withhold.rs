@@ -140,6 +140,14 @@ fn message(
     format!("{head}{verb} the record in paste of this row of status.records")
 }
 
+/// That a wildcard's answers end, in words.
+pub fn shadows(answers: &str) -> String {
+    let answers = conflict::shorten(answers, 120);
+    format!(
+        "a wildcard answers {answers} at this name, and does so no more once it has a record of its own (RFC 4592)"
+    )
+}
+
 /// Records as lines of a zone file with whole names (RFC 1035 section 5.1), one a line, without a newline at the end.
 pub fn zone_lines<'a>(key: &Key, ttl: u32, values: impl IntoIterator<Item = &'a Value>) -> String {
     let line = |value: &Value| format!("{}. {ttl} IN {} {value}", key.name, key.record_type);
@@ -171,6 +179,14 @@ pub(super) fn only_look(mut plan: Plan, situation: &Situation<'_>) -> Plan {
     plan.written.clone_from(situation.written);
     plan.leaving.clone_from(situation.leaving);
     plan.partings.clear();
+    for row in &mut plan.rows {
+        let shadow = plan.shadowed.get(&row.group.key.name);
+        if let (Step::Withheld(withheld), Some(shadow)) = (&mut row.step, shadow)
+            && matches!(withheld.why, Why::Absent | Why::Missing)
+        {
+            withheld.message += &format!("; {}", shadows(shadow));
+        }
+    }
     if situation.conduct.mode != Mode::Publish {
         plan.rows.iter_mut().for_each(|row| row.home = None);
     }

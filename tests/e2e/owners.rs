@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Dig, Site, SiteOptions, USUAL, allow_updates, apply, kubectl, throughout};
+use crate::harness::{Dig, Site, SiteOptions, USUAL, allow_updates, apply, eventually, kubectl, throughout};
 
 /// Some passes of an operator that looks every four seconds.
 const A_WHILE: Duration = Duration::from_secs(10);
@@ -55,6 +55,11 @@ fn a_domain_of_another_cluster_is_left_alone_until_a_person_gives_it_over() {
         site.owner_text()
     );
     assert_eq!(site.zone_at_provider().len(), 7);
+    eventually(
+        "it is told",
+        || site.events(),
+        |events| events.contains("TakenOver"),
+    );
 }
 
 #[test]
