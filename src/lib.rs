@@ -23,6 +23,7 @@
 //! * Passes over one domain take turns, in whichever controller, and a provider is called only by who leads.
 //! * What is not in the ledger is foreign. Foreign values are kept by adding them to what is wanted.
 //! * A domain is written only while the owner text in its zone is the one that this ledger wrote last (`plan::owner`).
+//! * What stands at a home that a name has left stays until the world asks elsewhere and caches have forgotten (`plan::moving`).
 //! * A removal has a reason that stands in the ledger before it is made; those without one are few (`plan::breaker`).
 //! * Every call to a provider goes through its gate: addresses, size, time, rate, rest after failures ([`publish::gate`]).
 //! * `Ready=True` means that an independent receiver would authenticate mail sent as declared.
@@ -36,7 +37,7 @@
 //!
 //! ```text
 //! main.rs            the binary: controller, crd, plan
-//! cli/               on a user's own machine, without a cluster: the plan of a file
+//! cli/               on a user's own machine, without a cluster: the plan of a file, the check of a domain
 //! config.rs          the configuration file
 //! admin.rs           probes and metrics over HTTP
 //! metrics.rs         everything that is measured

@@ -1,7 +1,8 @@
 //! The `maildomain` binary: `controller` runs the operator, `crd` writes the resource definitions, `plan` tells what would
-//! be done for a file, `reference` prints tables of the documentation.
+//! be done for a file, `check` judges what the world sees of a domain, `reference` prints tables of the documentation.
 //!
-//! Exit codes: 0 done, 1 an error or a wrong use, 2 a plan with conflicts.
+//! Exit codes: 0 done, 1 an error or a wrong use, 2 a plan with conflicts or a domain that fails, 3 a domain of which not
+//! everything could be asked.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use kube::{Client, CustomResourceExt};
 use maildomain::admin::{self, Health};
 use maildomain::api::{self, MailDomain};
-use maildomain::cli::plan;
+use maildomain::cli::{check, plan};
 use maildomain::config::Config;
 use maildomain::controller::{self, Shell, clock};
 use maildomain::lead::Lead;
@@ -43,6 +44,7 @@ enum Command {
         out: PathBuf,
     },
     Plan(plan::Arguments),
+    Check(check::Arguments),
     /// Print a table of the documentation.
     #[command(hide = true)]
     Reference {
@@ -123,6 +125,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Plan(arguments) => return plan_file(&arguments),
+        Command::Check(arguments) => return told(check::run(&arguments).map(ExitCode::from)),
         Command::Crd { out } => write_definitions(&out),
         Command::Reference { table } => std::io::stdout()
             .write_all(reference(table).as_bytes())
@@ -139,16 +142,20 @@ fn main() -> ExitCode {
 }
 
 fn plan_file(arguments: &plan::Arguments) -> ExitCode {
-    match plan::run(arguments) {
-        Ok(plan::Verdict::Clear) => ExitCode::SUCCESS,
-        Ok(plan::Verdict::Conflicts) => ExitCode::from(2),
-        Err(failure) => {
-            for line in controller::error::chain(&failure).lines() {
-                eprintln!("maildomain: {line}");
-            }
-            ExitCode::FAILURE
+    told(plan::run(arguments).map(|verdict| match verdict {
+        plan::Verdict::Clear => ExitCode::SUCCESS,
+        plan::Verdict::Conflicts => ExitCode::from(2),
+    }))
+}
+
+/// The exit code of a command, or its failure in words.
+fn told<E: std::error::Error>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|failure| {
+        for line in controller::error::chain(&failure).lines() {
+            eprintln!("maildomain: {line}");
         }
-    }
+        ExitCode::FAILURE
+    })
 }
 
 fn write_definitions(out: &Path) -> Result<(), Failure> {

@@ -38,6 +38,15 @@ macro_rules! cases {
 cases! {
     bind
     bind_live
+    check_as_declared
+    check_json
+    check_markdown
+    check_not_a_domain
+    check_not_as_declared
+    check_nothing_there
+    check_seed_page
+    check_silent
+    check_without_domain
     delete
     delete_without_ledger
     dnsendpoint
@@ -101,9 +110,11 @@ fn run(case: &Path) -> String {
     let line = std::fs::read_to_string(case.join("arguments.txt")).unwrap();
     let (input, words): (Vec<&str>, Vec<&str>) = line.lines().partition(|line| line.starts_with('<'));
     let mut command = Command::new(env!("CARGO_BIN_EXE_maildomain"));
+    let name = case.file_name().unwrap().to_str().unwrap();
+    let checks = name.starts_with("check");
     command
         .current_dir(case)
-        .arg("plan")
+        .arg(if checks { "check" } else { "plan" })
         .args(words.iter().flat_map(|line| line.split_whitespace()));
     let stdin = input
         .first()
@@ -116,7 +127,8 @@ fn run(case: &Path) -> String {
         std::fs::write(&config, server.configuration()).unwrap();
         let port = server.port().to_string();
         command
-            .args(["--live", "--dns-port", &port, "--config"])
+            .args((!checks).then_some("--live"))
+            .args(["--dns-port", &port, "--config"])
             .arg(config);
     }
     let output = command.output().unwrap();

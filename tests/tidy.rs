@@ -18,7 +18,11 @@ use source::{files, files_with, functions, production_files, production_lines, r
 const PURE: &[&str] = &[
     "src/cidr.rs",
     "src/cli/documents.rs",
+    "src/cli/findings.rs",
+    "src/cli/moving.rs",
+    "src/cli/observed.rs",
     "src/cli/preview.rs",
+    "src/cli/report.rs",
     "src/cli/schema.rs",
     "src/cli/show.rs",
     "src/finding.rs",
@@ -62,6 +66,7 @@ const IMPURE: &[&str] = &[
 /// The shell.
 const SHELL: &[&str] = &[
     "src/admin.rs",
+    "src/cli/check.rs",
     "src/cli/plan.rs",
     "src/controller",
     "src/lease.rs",

@@ -1,19 +1,17 @@
 //! `maildomain plan`: what would be done for the MailDomains of a file, without a cluster. (files, network)
 
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::documents::{self, Declared, Documents, Mistake};
-use super::memory::Memory;
+use super::inputs;
 use super::preview::{self, Burdens, Preview, Seen, When};
 use super::show::{self, Counts};
 pub use super::show::{Output, ShowError};
 use super::subject::Subject;
-use crate::config::{Config, ConfigError};
 use crate::controller::look::burdens;
-use crate::lookup::looker::{Looker, LookerConfig};
+use crate::lookup::looker::Looker;
 use crate::name::Name;
 use crate::publish::seen;
 
@@ -60,15 +58,9 @@ pub enum Verdict {
 /// Why there is no plan, or not a whole one.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A file cannot be read.
-    #[error("failed to read {0}")]
-    Read(PathBuf, #[source] std::io::Error),
-    /// The documents have mistakes, one a line.
-    #[error("{0}")]
-    Mistakes(String),
-    /// The configuration.
-    #[error("the configuration cannot be used")]
-    Config(#[from] ConfigError),
+    /// The files.
+    #[error(transparent)]
+    Input(#[from] inputs::Failure),
     /// No thread or socket to ask with.
     #[error("failed to start asking")]
     Start(#[source] std::io::Error),
@@ -77,9 +69,6 @@ pub enum Failure {
         "--delete needs the RecordLedger of {0} among the files; its entries are what a deletion removes: kubectl -n NAMESPACE_OF_THE_OPERATOR get recordledger {0} -o yaml"
     )]
     NoLedger(Name),
-    /// Nothing to plan.
-    #[error("the files hold RecordLedgers and no MailDomain; name the MailDomain's file too")]
-    OnlyLedgers,
     /// The form.
     #[error(transparent)]
     Show(#[from] ShowError),
@@ -103,32 +92,25 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         config,
         dns_port,
     } = arguments;
-    let subjects = read_all(files)?;
+    let subjects = inputs::read_all(files)?;
     if let Some(subject) = subjects.iter().find(|s| *delete && s.memory.is_none()) {
         return Err(Failure::NoLedger(subject.declared.intent.domain.clone()));
     }
-    let config = Config::parse(&config.as_deref().map(text_of).transpose()?.unwrap_or_default())?;
-    let private_zones = config.private_zones()?;
-    let private = |domain: &Name| private_zones.iter().any(|zone| domain.is_within(zone));
+    let setting = inputs::setting(config.as_deref(), *dns_port)?;
     #[expect(clippy::disallowed_methods, reason = "a command's present is when it runs")]
     let now = Timestamp::now();
     let moment = |subject: &Subject| {
-        let private_zone = private(&subject.declared.intent.domain);
+        let private_zone = setting.is_private(&subject.declared.intent.domain);
         let when = When {
             now,
-            drain: config.drain(private_zone),
+            drain: setting.config.drain(private_zone),
             deleted: *delete,
         };
         (private_zone, when)
     };
     let seen = if *live {
-        let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        let looker = LookerConfig {
-            port: *dns_port,
-            ..config.looker(&resolv_conf)?
-        };
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::Start)?;
-        runtime.block_on(look(&Looker::new(looker), &subjects, &moment))
+        runtime.block_on(look(&setting.looker, &subjects, &moment))
     } else {
         Vec::new()
     };
@@ -151,52 +133,6 @@ fn verdict(previews: &[Preview]) -> Result<Verdict, Failure> {
         0 => Ok(Verdict::Clear),
         unread => Err(Failure::Unread(unread)),
     }
-}
-
-/// The MailDomains of all files, each with its ledger if there is one.
-fn read_all(files: &[PathBuf]) -> Result<Vec<Subject>, Failure> {
-    let mut read = Documents::default();
-    let mut mistakes: Vec<Mistake> = Vec::new();
-    for file in files {
-        let (called, text) = if file.as_os_str() == "-" {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::Read("standard input".into(), error))?;
-            ("standard input".to_owned(), text)
-        } else {
-            (file.display().to_string(), text_of(file)?)
-        };
-        match documents::read(&called, &text) {
-            Ok(found) => {
-                read.declared.extend(found.declared);
-                read.ledgers.extend(found.ledgers);
-            }
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if !mistakes.is_empty() {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        return Err(Failure::Mistakes(lines.join("\n")));
-    }
-    if read.declared.is_empty() {
-        return Err(Failure::OnlyLedgers);
-    }
-    let Documents { declared, ledgers } = read;
-    let subject = |declared: Declared| {
-        let ledger = ledgers
-            .iter()
-            .find(|ledger| ledger.domain == declared.intent.domain.as_str());
-        Subject {
-            memory: ledger.map(|ledger| Memory::of(&declared.intent.domain, ledger)),
-            declared,
-        }
-    };
-    Ok(declared.into_iter().map(subject).collect())
-}
-
-fn text_of(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::Read(path.to_owned(), error))
 }
 
 /// Asks about one domain after the other: each has the looker's whole patience.

@@ -70,7 +70,7 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
         policy_gate: published.gate,
         private_zone,
     };
-    let seen = look::look(ctx, &declaration, &published.groups).await;
+    let seen = look::look(&ctx.looker, &declaration, &published.groups).await;
     prove::prove(ctx, object, &intent, &held, &seen, &mut view, now).await;
     if intent.conduct.leaves_traces() {
         view.book.write(ctx).await?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Context;
 use crate::api::Truth;
 use crate::finding::Finding;
 use crate::lookup::looker::Looker;
@@ -31,14 +30,16 @@ pub struct Seen {
     pub direct: Direct,
     /// What the checks found, worst first.
     pub findings: Vec<Finding>,
+    /// What receivers are told, as far as the checks asked.
+    pub known: BTreeMap<Key, Answer>,
     /// Whether every declared sender has a verified aligned identifier.
     pub senders: Proof,
 }
 
-/// Looks at a domain.
-pub async fn look(ctx: &Context, declaration: &Declaration<'_>, groups: &[Group]) -> Seen {
+/// Looks at a domain and judges it: the one place, for the operator and for whoever asks without a cluster.
+pub async fn look(looker: &Looker, declaration: &Declaration<'_>, groups: &[Group]) -> Seen {
     let keys: BTreeSet<Key> = groups.iter().map(|group| group.key.clone()).collect();
-    let direct = ctx.looker.direct(&keys).await;
+    let direct = looker.direct(&keys).await;
     let verdicts = verify(groups, &direct);
     // Where the authoritative servers do not agree with us a receiver may get the worst of their answers. No resolver
     // is asked there: it would remember a "no" that is about to be mended (RFC 2308 section 5).
@@ -48,39 +49,40 @@ pub async fn look(ctx: &Context, declaration: &Declaration<'_>, groups: &[Group]
             .flatten()
     };
     let known: BTreeMap<Key, Answer> = verdicts.iter().filter_map(worst).collect();
-    let (mut findings, senders) = judge(ctx, declaration, known).await;
+    let (mut findings, senders, known) = judge(looker, declaration, known).await;
     findings.extend(silent_servers(&direct));
     findings.sort();
     Seen {
         verdicts,
         direct,
         findings,
+        known,
         senders,
     }
 }
 
 /// Runs the checks, asks what they miss, and runs them again until they miss nothing.
 async fn judge(
-    ctx: &Context,
+    looker: &Looker,
     declaration: &Declaration<'_>,
     mut known: BTreeMap<Key, Answer>,
-) -> (Vec<Finding>, Proof) {
+) -> (Vec<Finding>, Proof, BTreeMap<Key, Answer>) {
     let mut budget = QUESTIONS;
     for round in 1.. {
         let (findings, senders, mut missing) = examine(declaration, &known);
         missing.retain(|key| !known.contains_key(key));
         if missing.is_empty() || round > ROUNDS || budget == 0 {
-            return (findings, senders);
+            return (findings, senders, known);
         }
         let asked: BTreeSet<Key> = missing.into_iter().take(budget).collect();
         budget -= asked.len();
-        known.extend(ctx.looker.receiver(&asked).await);
+        known.extend(looker.receiver(&asked).await);
         // What the looker left out is not asked again.
         for key in asked {
             known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
         }
     }
-    (Vec::new(), Proof::Unknown)
+    (Vec::new(), Proof::Unknown, known)
 }
 
 /// What each of these SPF records, which may not stand there yet, costs receivers.

@@ -102,6 +102,8 @@ pub enum KeyRecord {
     Public(crate::key::PublicKey),
     /// An alias of a vendor's record.
     Delegated(Name),
+    /// Whatever stands there: it is looked at, and nothing is declared of it.
+    Found,
 }
 
 /// One RRset that is wanted, or our part of a shared one.

@@ -127,6 +127,7 @@ fn line(name: &Name, key: &SigningKey) -> String {
         KeyRecord::Public(public) => {
             format!("{name} TXT \"v=DKIM1; k=rsa; p=<key {}>\"", public.fingerprint())
         }
+        KeyRecord::Found => format!("the public key of whoever signs, at {name}"),
     }
 }
 
@@ -137,6 +138,7 @@ fn fixer(key: &SigningKey) -> String {
             format!("replace it by the declared key ({})", public.fingerprint())
         }
         KeyRecord::Delegated(target) => format!("ask the vendor that keeps {target} to correct it"),
+        KeyRecord::Found => "replace it by the public key of whoever signs".to_owned(),
     }
 }
 
@@ -483,7 +485,7 @@ fn only_ed25519(evidence: &Evidence<'_>, sender: &Sender) -> bool {
             .find(|signing| signing.sender == sender.name && signing.name == key.name)
             .is_some_and(|signing| match &signing.record {
                 KeyRecord::Public(public) => public.algorithm() == KeyAlgorithm::Ed25519,
-                KeyRecord::Delegated(_) => {
+                KeyRecord::Delegated(_) | KeyRecord::Found => {
                     super::usable(evidence, signing) == Ok(Some(KeyAlgorithm::Ed25519))
                 }
             }),

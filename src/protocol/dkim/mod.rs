@@ -113,6 +113,7 @@ fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
         let value = match &key.record {
             KeyRecord::Public(public) => Value::Txt(public.record_text()),
             KeyRecord::Delegated(target) => Value::Cname(target.clone()),
+            KeyRecord::Found => return None,
         };
         Wanted::exclusive(name, Purpose::Dkim, [value])
     };

@@ -1,0 +1,324 @@
+//! What `check` tells of one domain, as data. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::api::{Severity, Truth};
+use crate::controller::look::Seen;
+use crate::finding::Finding;
+use crate::lookup::{Answer, Facts};
+use crate::name::Name;
+use crate::plan::Group;
+use crate::protocol::{ALL, spf};
+use crate::record::{Key, RecordType, Value};
+
+/// The block of what no protocol asks for: the name servers themselves.
+const PLUMBING: &str = "DNS";
+
+/// One domain, judged. The JSON form is what scripts read: fields are added, none is renamed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Judged {
+    /// The domain.
+    pub(super) domain: String,
+    /// The worst of all verdicts.
+    pub(super) verdict: Verdict,
+    /// By protocol, in the order in which they build on one another.
+    pub(super) protocols: Vec<Block>,
+    /// What was not looked at, and why.
+    pub(super) not_looked_at: Vec<String>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    /// Nothing is wrong.
+    Pass,
+    /// It works and is fragile, or below what large receivers want.
+    Warn,
+    /// Somebody could not be asked.
+    Unknown,
+    /// A receiver ignores a record or rejects mail.
+    Fail,
+}
+
+/// One protocol.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Block {
+    /// Its name.
+    pub(super) protocol: &'static str,
+    /// The worst of its findings.
+    pub(super) verdict: Verdict,
+    /// What was seen of it.
+    pub(super) records: Vec<Record>,
+    /// A sentence that sums up what was seen, where there is one.
+    pub(super) summary: Option<String>,
+    /// What is declared and does not stand at every name server.
+    pub(super) not_as_declared: Vec<NotAsDeclared>,
+    /// What the checks say, worst first.
+    pub(super) findings: Vec<Said>,
+}
+
+/// One RRset, as receivers see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Record {
+    /// Owner name.
+    pub(super) name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    /// Seconds; absent where there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ttl: Option<u32>,
+    /// In presentation format; empty: there is none.
+    pub(super) values: Vec<String>,
+    /// Why nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+}
+
+/// One declared RRset that is not there as declared.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NotAsDeclared {
+    /// Owner name.
+    pub(super) name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    /// What is declared.
+    pub(super) declared: Vec<String>,
+    /// Which server says what instead.
+    pub(super) seen: String,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Said {
+    /// The check, as the documentation lists it.
+    pub(super) id: &'static str,
+    /// How bad it is.
+    pub(super) severity: Severity,
+    /// The name that it is about.
+    pub(super) name: String,
+    /// What is wrong and what to do.
+    pub(super) message: String,
+}
+
+/// Sorts what was seen by protocol.
+pub(super) fn judged(
+    domain: &Name,
+    groups: &[Group],
+    seen: &Seen,
+    speaks: impl Fn(&Finding) -> bool,
+    not_looked_at: Vec<String>,
+) -> Judged {
+    let names = ALL.iter().map(|protocol| protocol.name).chain([PLUMBING]);
+    let findings: Vec<&Finding> = seen.findings.iter().filter(|finding| speaks(finding)).collect();
+    let block = |name: &'static str| {
+        let said: Vec<&&Finding> = findings.iter().filter(|f| protocol_of(f.id) == name).collect();
+        let not_as_declared = not_as_declared(groups, seen, name);
+        let verdict = verdict(said.iter().map(|finding| finding.severity), &not_as_declared);
+        Block {
+            protocol: name,
+            verdict,
+            records: records(domain, seen, name),
+            summary: (name == spf::PROTOCOL.name)
+                .then(|| weight(domain, seen))
+                .flatten(),
+            not_as_declared: not_as_declared.into_iter().map(|(told, _)| told).collect(),
+            findings: said.into_iter().map(|finding| said_of(finding)).collect(),
+        }
+    };
+    let mut protocols: Vec<Block> = names.map(block).collect();
+    protocols.retain(|block| {
+        !(block.records.is_empty() && block.findings.is_empty() && block.not_as_declared.is_empty())
+    });
+    Judged {
+        domain: domain.to_string(),
+        verdict: protocols
+            .iter()
+            .map(|block| block.verdict)
+            .max()
+            .unwrap_or(Verdict::Unknown),
+        protocols,
+        not_looked_at,
+    }
+}
+
+fn said_of(finding: &Finding) -> Said {
+    Said {
+        id: finding.id,
+        severity: finding.severity,
+        name: finding.name.clone(),
+        message: finding.message.clone(),
+    }
+}
+
+fn protocol_of(id: &str) -> &'static str {
+    let has = |protocol: &&crate::protocol::Protocol| protocol.checks.iter().any(|check| check.id == id);
+    ALL.iter().find(has).map_or(PLUMBING, |protocol| protocol.name)
+}
+
+fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclared, Truth)]) -> Verdict {
+    let of_severity = |severity| match severity {
+        Severity::Fail => Verdict::Fail,
+        Severity::Unknown => Verdict::Unknown,
+        Severity::Warn => Verdict::Warn,
+        Severity::Info => Verdict::Pass,
+    };
+    let of_truth = |truth: Truth| match truth {
+        Truth::True => Verdict::Pass,
+        Truth::False => Verdict::Fail,
+        Truth::Unknown => Verdict::Unknown,
+    };
+    let declared = declared.iter().map(|(_, truth)| of_truth(*truth));
+    severities
+        .map(of_severity)
+        .chain(declared)
+        .max()
+        .unwrap_or(Verdict::Pass)
+}
+
+/// What is declared, belongs to the protocol, and does not stand at every name server.
+fn not_as_declared(groups: &[Group], seen: &Seen, protocol: &str) -> Vec<(NotAsDeclared, Truth)> {
+    let mut told = Vec::new();
+    for group in groups {
+        let Some(verdict) = seen.verdicts.get(&group.key) else {
+            continue;
+        };
+        let first = group.values.first();
+        if verdict.verified == Truth::True || first.map(|v| place(&group.key, v)) != Some(protocol) {
+            continue;
+        }
+        let not = NotAsDeclared {
+            name: group.key.name.to_string(),
+            kind: group.key.record_type.as_str(),
+            declared: group.values.iter().map(ToString::to_string).collect(),
+            seen: verdict.message.clone().unwrap_or_default(),
+        };
+        told.push((not, verdict.verified));
+    }
+    told
+}
+
+/// The protocol that a record belongs to.
+fn place(key: &Key, value: &Value) -> &'static str {
+    let begins = |label: &str| key.name.labels().next() == Some(label);
+    let is_leftover = ["_domainkey", "_adsp", "_asp"].into_iter().any(begins);
+    let has = |label: &str| key.name.labels().any(|l| l == label);
+    let text = value.as_txt().map(str::to_ascii_lowercase).unwrap_or_default();
+    match key.record_type {
+        RecordType::Mx => "MX",
+        RecordType::Ptr => "PTR",
+        _ if is_leftover => "legacy",
+        _ if has("_domainkey") => "DKIM",
+        _ if has("_bimi") => "BIMI",
+        _ if begins("_dmarc") || has("_report") => "DMARC",
+        RecordType::A | RecordType::Aaaa | RecordType::Cname => "hosts",
+        RecordType::Txt if text.starts_with("spf2.0") => "legacy",
+        RecordType::Txt => "SPF",
+    }
+}
+
+/// Everything of a protocol that was seen; where nothing stands at the name that matters most, that too.
+fn records(domain: &Name, seen: &Seen, protocol: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    for (key, answer) in &seen.known {
+        let record = |ttl, values, failure| Record {
+            name: key.name.to_string(),
+            kind: key.record_type.as_str(),
+            ttl,
+            values,
+            failure,
+        };
+        match answer {
+            Answer::Records { values, ttl, .. } => {
+                let ours = values
+                    .iter()
+                    .filter(|value| place(key, value) == protocol && is_mail(key, value));
+                let values: Vec<String> = ours.map(ToString::to_string).collect();
+                if !values.is_empty() {
+                    records.push(record(Some(*ttl), values, None));
+                }
+            }
+            Answer::NoData { .. } | Answer::NxDomain { .. } if is_expected(domain, key, protocol) => {
+                records.push(record(None, Vec::new(), None));
+            }
+            Answer::Failed(failure) if is_expected(domain, key, protocol) => {
+                records.push(record(None, Vec::new(), Some(failure.to_string())));
+            }
+            Answer::NoData { .. } | Answer::NxDomain { .. } | Answer::Failed(_) => {}
+        }
+    }
+    // The domain's own first, then those that it leads to.
+    records.sort_by_key(|record| (record.name != domain.as_str(), record.name.clone()));
+    records
+}
+
+/// Whether a text at a name that holds all kinds of texts is about mail.
+fn is_mail(key: &Key, value: &Value) -> bool {
+    let attribute = key.name.labels().any(|label| label.starts_with('_'));
+    value
+        .as_txt()
+        .is_none_or(|text| attribute || text.to_ascii_lowercase().contains("spf"))
+}
+
+/// Whether it is worth a line that nothing stands there.
+fn is_expected(domain: &Name, key: &Key, protocol: &str) -> bool {
+    let own = |label: &str| domain.child(label).is_ok_and(|name| name == key.name);
+    match protocol {
+        "MX" => key.record_type == RecordType::Mx && &key.name == domain,
+        "SPF" => key.record_type == RecordType::Txt && &key.name == domain,
+        "DMARC" => key.record_type == RecordType::Txt && own("_dmarc"),
+        "DKIM" => {
+            let mut labels = key.name.labels();
+            let is_selector = labels.next().is_some_and(|label| !label.starts_with('_'));
+            key.record_type == RecordType::Txt && is_selector && labels.next() == Some("_domainkey")
+        }
+        _ => false,
+    }
+}
+
+/// How many of the ten questions of RFC 7208 section 4.6.4 the domain's SPF record takes.
+fn weight(domain: &Name, seen: &Seen) -> Option<String> {
+    let facts = Facts::new(seen.known.clone());
+    let texts = facts.ask(domain, RecordType::Txt).texts().ok()?;
+    let spf::parse::Selected::One(text) = spf::parse::select(texts) else {
+        return None;
+    };
+    let record = spf::parse::parse(&text).ok()?;
+    let walk = spf::walk::walk(&facts, domain, &record, RecordType::A);
+    let included: BTreeSet<String> = walk.included.iter().map(ToString::to_string).collect();
+    let through = if included.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", through {}",
+            included.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    };
+    Some(format!("{} of 10 questions{through}", walk.lookups))
+}
+
+/// How many findings there are of each severity.
+pub(super) fn counts(judged: &Judged) -> BTreeMap<Severity, usize> {
+    let mut counts = BTreeMap::new();
+    for said in judged.protocols.iter().flat_map(|block| &block.findings) {
+        *counts.entry(said.severity).or_insert(0) += 1;
+    }
+    let not = judged
+        .protocols
+        .iter()
+        .map(|block| block.not_as_declared.len())
+        .sum::<usize>();
+    if not > 0 {
+        *counts.entry(Severity::Fail).or_insert(0) += not;
+    }
+    counts
+}
