@@ -195,8 +195,8 @@ impl Scene<'_> {
             Err(PublishError::Raced(_)) => {
                 self.count.raced += 1;
                 let there = seen(self.bench, &self.keys);
-                let ours = |change: &Change| texts(change).is_subset(&there[&change.key]);
-                plan.changes().any(|change| !change.ours.is_empty()) && plan.changes().all(ours)
+                plan.changes()
+                    .all(|change| self.is_carried_out(change, &there[&change.key], &busy))
             }
             Err(error) => panic!("{error}\n{plan}"),
         };
@@ -204,6 +204,16 @@ impl Scene<'_> {
             self.settle(plan, &busy);
         }
         self.assert_stands();
+    }
+
+    /// Whether what stands there is what a change makes of it. Where others were `busy`, only our part of it is known.
+    fn is_carried_out(&self, change: &Change, there: &BTreeSet<String>, busy: &BTreeSet<Key>) -> bool {
+        let ours = texts(change);
+        if !busy.contains(&change.key) {
+            return there.iter().eq(ours.union(&change.keep));
+        }
+        let mut before = self.ours.get(&change.key).into_iter().flatten();
+        ours.is_subset(there) && before.all(|text| ours.contains(text) || !there.contains(text))
     }
 
     /// Nobody else wrote during the write: it must have succeeded just where it found what it was made from.
