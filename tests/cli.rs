@@ -1,7 +1,8 @@
-//! `maildomain plan` as a user runs it: every directory of `tests/cli` is a command line, its files, and what came of it.
+//! `maildomain plan` and `maildomain check` as a user runs them: every directory of `tests/cli` is a command line, its files,
+//! and what came of it.
 //! `UPDATE_EXPECT=1 cargo test --test cli` rewrites the expectations; read the difference before you commit it.
 //!
-//! `arguments.txt` is the command line behind `maildomain plan`; a line that begins with `<` names the file for standard
+//! `arguments.txt` is the command line behind `maildomain plan`, or `maildomain check` where the directory's name begins so; a line that begins with `<` names the file for standard
 //! input. With a `zone.txt` a name server on this machine answers with it, and `--live` and its address are added; the
 //! format is that of `tests/support/zone.rs`, and `owner TYPE TIMEOUT` is a question without an answer. `expect.txt` is
 //! the exit code, standard output and standard error.
@@ -12,6 +13,8 @@
     reason = "a test that cannot go on shall say so"
 )]
 
+#[path = "support/broken.rs"]
+mod broken;
 #[path = "support/dns.rs"]
 #[expect(dead_code, reason = "the rest is for tests/cases.rs")]
 mod dns;

@@ -7,6 +7,7 @@
 )]
 
 mod chart;
+mod check;
 mod crashes;
 mod deletion;
 #[path = "../support/dice.rs"]

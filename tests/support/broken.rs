@@ -1,0 +1,155 @@
+//! Each record of a good domain broken in each way that happens: `maildomain check` must say just what is wrong. The table
+//! is committed; `UPDATE_EXPECT=1` writes it anew, to be read before it is kept.
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::server::NameServer;
+use serde_json::Value as Json;
+
+/// A way in which records are broken: makes of a line of the zone what stands there instead.
+type Way = fn(&Line) -> Option<Vec<String>>;
+
+const WAYS: [(&str, Way); 6] = [
+    ("removed", |_| Some(Vec::new())),
+    ("altered", |line| Some(vec![line.with(&altered(line))])),
+    ("doubled", |line| {
+        Some(vec![line.text(), line.with(&altered(line))])
+    }),
+    ("split wrong", split_wrong),
+    ("at a wrong name", |line| {
+        let name = format!("{}.corp.example", line.name);
+        (line.kind != "PTR").then(|| vec![line.text().replacen(&line.name, &name, 1)])
+    }),
+    ("with TTL 0", |line| {
+        Some(vec![line.text().replacen(" 300 ", " 0 ", 1)])
+    }),
+];
+
+/// `name TTL TYPE data`.
+struct Line {
+    name: String,
+    kind: String,
+    data: String,
+}
+
+impl Line {
+    fn read(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.splitn(4, ' ').collect();
+        let [name, "300", kind, data] = words.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            name: (*name).to_owned(),
+            kind: (*kind).to_owned(),
+            data: (*data).to_owned(),
+        })
+    }
+
+    fn text(&self) -> String {
+        self.with(&self.data)
+    }
+
+    fn with(&self, data: &str) -> String {
+        format!("{} 300 {} {data}", self.name, self.kind)
+    }
+}
+
+/// Another value of the same kind, well-formed.
+fn altered(line: &Line) -> String {
+    match line.kind.as_str() {
+        "A" => "198.41.0.99".to_owned(),
+        "MX" => "10 other.corp.example.".to_owned(),
+        "PTR" => "other.corp.example.".to_owned(),
+        _ if line.data.contains("v=spf1") => "\"v=spf1 ip4:198.41.0.99 -all\"".to_owned(),
+        _ if line.data.contains("DMARC1") => {
+            "\"v=DMARC1; p=nonsense; rua=mailto:report@corp.example\"".to_owned()
+        }
+        // One letter of the key.
+        _ => line.data.replacen("MIIBIjAN", "MIIBIjAO", 1),
+    }
+}
+
+/// A long text in pieces with a blank too much or too few, as web forms do it.
+fn split_wrong(line: &Line) -> Option<Vec<String>> {
+    let text = line.data.strip_prefix('"')?.strip_suffix('"')?;
+    let broken = match text.split_once("\" \"") {
+        // Quotation marks inside one string.
+        Some((head, tail)) => format!("\"{head}\\\" \\\"{tail}\""),
+        None => format!("\"{}\"", text.replacen(' ', "\" \"", 1)),
+    };
+    Some(vec![line.with(&broken)])
+}
+
+#[test]
+fn every_broken_record_is_named_and_nothing_else() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/check-as-declared");
+    let zone = std::fs::read_to_string(case.join("zone.txt")).unwrap();
+    let good = check(&case, &zone);
+    assert_eq!(good, BTreeSet::new(), "the good domain has a finding");
+    let mut table = String::new();
+    for (number, text) in zone.lines().enumerate() {
+        let Some(line) = Line::read(text) else { continue };
+        for (called, way) in WAYS {
+            let Some(broken) = way(&line) else { continue };
+            let lines = zone.lines().enumerate();
+            let zone: Vec<String> = lines
+                .flat_map(|(n, text)| {
+                    if n == number {
+                        broken.clone()
+                    } else {
+                        vec![text.to_owned()]
+                    }
+                })
+                .collect();
+            let found: Vec<String> = check(&case, &zone.join("\n")).into_iter().collect();
+            table += &format!("{} {} {called}: {}\n", line.name, line.kind, found.join(", "));
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken.txt");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(table, expected, "UPDATE_EXPECT=1 writes {} anew", path.display());
+}
+
+/// What is wrong with a zone: ids of checks that fail or warn, and RRsets that are not as declared.
+fn check(case: &Path, zone: &str) -> BTreeSet<String> {
+    let server = NameServer::start(zone);
+    let config: PathBuf =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-{}.yaml", server.port()));
+    std::fs::write(&config, server.configuration()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_maildomain"))
+        .current_dir(case)
+        .args(["check", "-f", "domain.yaml", "--output", "json", "--dns-port"])
+        .arg(server.port().to_string())
+        .arg("--config")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let judged: Json = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let mut wrong = BTreeSet::new();
+    for block in judged[0]["protocols"].as_array().unwrap() {
+        for not in block["notAsDeclared"].as_array().unwrap() {
+            wrong.insert(format!(
+                "{} {} is not as declared",
+                text(&not["name"]),
+                text(&not["type"])
+            ));
+        }
+        for said in block["findings"].as_array().unwrap() {
+            let severity = text(&said["severity"]);
+            if severity != "Info" {
+                wrong.insert(format!("{severity} {}", text(&said["id"])));
+            }
+        }
+    }
+    wrong
+}
+
+fn text(json: &Json) -> &str {
+    json.as_str().unwrap()
+}
