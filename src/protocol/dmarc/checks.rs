@@ -216,9 +216,17 @@ fn syntax(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let wrong = hit.record.syntax.iter().map(|detail| {
-        let message = format!(
-            "In the DMARC record {detail}; receivers differ in what they then ignore. Write {}.",
+        // A declaration says what shall stand there; else what stands there says what was meant.
+        let mended = &hit.record.mended;
+        let printable = |b: u8| (b' '..=b'~').contains(&b) && b != b'"';
+        let can_be_shown = mended.len() <= 120 && mended.bytes().all(printable);
+        let instead = if evidence.declaration.intent.dmarc.is_none() && can_be_shown {
+            format!("{} TXT \"{mended}\"", at(&hit.domain))
+        } else {
             line(evidence)
+        };
+        let message = format!(
+            "In the DMARC record {detail}; receivers differ in what they then ignore. Write {instead}."
         );
         SYNTAX.finding(Severity::Fail, at(&hit.domain), message)
     });

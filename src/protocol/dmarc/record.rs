@@ -37,6 +37,8 @@ pub struct DmarcRecord {
     pub shouted: bool,
     /// What is wrong with its form.
     pub syntax: Vec<String>,
+    /// The record without what receivers ignore, and with a bare `mailto:` where it was meant to be.
+    pub mended: String,
     /// Values that are not allowed: tag, value, what is.
     pub bad_values: Vec<(&'static str, String, &'static str)>,
 }
@@ -108,6 +110,35 @@ pub fn strictness(record_text: &str) -> Option<DmarcPolicy> {
     parse(record_text)?.ok()?.requested(Scope::Own)
 }
 
+/// What whoever wrote this will have meant.
+fn mended(text: &str, bad: &[(&str, String, &str)]) -> String {
+    const REMOVED: [&str; 3] = ["pct", "rf", "ri"];
+    let mut tags: Vec<(&str, &str)> = vec![("v", "DMARC1")];
+    let mut reports = None;
+    for part in text.split(';').map(str::trim) {
+        match part
+            .split_once('=')
+            .map(|(tag, value)| (tag.trim(), value.trim()))
+        {
+            Some((tag, value)) => {
+                let counts = KNOWN.contains(&tag)
+                    && !REMOVED.contains(&tag)
+                    && bad.iter().all(|(name, ..)| *name != tag);
+                if counts && tag != "V" && tags.iter().all(|(known, _)| *known != tag) {
+                    tags.push((tag, value));
+                }
+            }
+            None if part.to_ascii_lowercase().starts_with("mailto:") => reports = Some(part),
+            None => {}
+        }
+    }
+    if tags.iter().all(|(tag, _)| *tag != "rua") {
+        tags.extend(reports.map(|address| ("rua", address)));
+    }
+    let tags: Vec<String> = tags.iter().map(|(tag, value)| format!("{tag}={value}")).collect();
+    tags.join("; ")
+}
+
 impl DmarcRecord {
     fn read(text: &str) -> Self {
         let list = TagList::read(text);
@@ -142,6 +173,7 @@ impl DmarcRecord {
             failure_options: list.value("fo").map(str::to_owned),
             shouted: text.starts_with('V'),
             syntax: syntax(&list),
+            mended: mended(text, &bad_values),
             bad_values,
         }
     }
