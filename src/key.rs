@@ -9,14 +9,15 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand::CryptoRng;
-use rsa::PrivateKey as RsaPrivateKey;
-use rsa::pkcs1::{DecodeRsaPrivateKey, RsaPublicKeyRef};
+use rsa::pkcs1::der::Encode;
+use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey, RsaPublicKeyRef, UintRef};
 use rsa::pkcs8::der::pem::PemLabel;
 use rsa::pkcs8::{
     DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef, SecretDocument,
     SubjectPublicKeyInfoRef,
 };
 use rsa::traits::PublicKeyParts;
+use rsa::{PrivateKey as RsaPrivateKey, PublicKey as RsaPublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::api::KeyAlgorithm;
@@ -115,6 +116,27 @@ impl PublicKey {
         Self::parse(algorithm, p_value).ok()
     }
 
+    /// The key of a one-line OpenSSH public key (RFC 4253 section 6.6), given as its base64. `None`: it is no RSA key.
+    pub fn from_openssh(text: &str) -> Option<Self> {
+        let octets = STANDARD.decode(text).ok()?;
+        let (kind, rest) = ssh_string(&octets)?;
+        let (exponent, rest) = ssh_string(rest)?;
+        let (modulus, rest) = ssh_string(rest)?;
+        (kind == b"ssh-rsa" && rest.is_empty()).then_some(())?;
+        let bare = RsaPublicKeyRef {
+            modulus: UintRef::new(modulus).ok()?,
+            public_exponent: UintRef::new(exponent).ok()?,
+        };
+        Self::from_pkcs1(&bare.to_der().ok()?)
+    }
+
+    /// The key of a bare RSAPublicKey (RFC 8017 appendix A.1.1), which some verifiers refuse as it is.
+    pub fn from_pkcs1(octets: &[u8]) -> Option<Self> {
+        let key = RsaPublicKey::from_pkcs1_der(octets).ok()?;
+        let spki = key.to_public_key_der().ok()?;
+        Self::parse(KeyAlgorithm::RSA, &STANDARD.encode(spki.as_bytes())).ok()
+    }
+
     /// Reads what stands after `p=`, strictly.
     pub fn parse(algorithm: KeyAlgorithm, p_value: &str) -> Result<Self, KeyError> {
         let octets = STANDARD.decode(p_value).map_err(|_| KeyError::Base64)?;
@@ -131,6 +153,12 @@ impl PublicKey {
         }
         Ok(Self { algorithm, octets })
     }
+}
+
+/// The first of the strings of RFC 4251 section 5, and what comes after it.
+fn ssh_string(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = octets.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// Modulus length in bits of an RSA key in SPKI form, also of one that is too small or too large to be loaded.
@@ -277,6 +305,20 @@ mod tests {
 
     fn random() -> StdRng {
         StdRng::seed_from_u64(7)
+    }
+
+    #[test]
+    fn an_openssh_key_becomes_what_verifiers_read() {
+        // From the page that this project started from.
+        let page = "AAAAB3NzaC1yc2EAAAADAQABAAABAQDLWvAVr5k+4nneMRKhUeb/yGjRBlpGu9CLXx4LJJb1dUZeNWBCbjpjN0P5hlXD3tyml8aBJdHWtudeBvauUmxoxIfrkQW6XNwiplAXB/2bsECd1k5lPRnWzGAt8WOVI/ztOITmykZGLz9BHFIQ8i+Zte6ORlwfNiFyTLE9VE4ubzwIaOWr95MTXwtqC+zXIVwPqjZ0FYs7Ij0PnUAx805AK0I+I/4Fb58HJ9hdMeMiMsVb3Sz+AWby208QQubkAVfm4Zf4/RjW6uBlc1pSwYKy0fq13fHb6VltVXE+Q+Cbj8tYLJHStTT8bCepOcgGsvBkw+8WiuYZBHOX6gn3L/+5";
+        let key = PublicKey::from_openssh(page).unwrap();
+        assert!(key.p_value().starts_with("MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"));
+        let modulus = &STANDARD.decode(page).unwrap()[22..];
+        let exponent = [0x02, 0x03, 0x01, 0x00, 0x01];
+        assert!(key.octets.ends_with(&[modulus, &exponent].concat()));
+        for broken in ["", "AAAA", &page[..100], "AAAAC3NzaC1lZDI1NTE5AAAAIA=="] {
+            assert_eq!(PublicKey::from_openssh(broken), None, "{broken}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::controller::look::Seen;
 use crate::finding::Finding;
 use crate::lookup::{Answer, Facts};
 use crate::name::Name;
-use crate::plan::Group;
-use crate::protocol::{ALL, spf};
+use crate::plan::{Group, zone_lines};
+use crate::protocol::{ALL, dkim, spf};
 use crate::record::{Key, RecordType, Value};
 
 /// The block of what no protocol asks for: the name servers themselves.
@@ -108,6 +108,9 @@ pub(super) struct Said {
     pub(super) name: String,
     /// What is wrong and what to do.
     pub(super) message: String,
+    /// The record to write instead, whole, as lines of a zone file, where it follows from what stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paste: Option<String>,
 }
 
 /// Sorts what was seen by protocol.
@@ -132,7 +135,7 @@ pub(super) fn judged(
                 .then(|| weight(domain, seen))
                 .flatten(),
             not_as_declared: not_as_declared.into_iter().map(|(told, _)| told).collect(),
-            findings: said.into_iter().map(|finding| said_of(finding)).collect(),
+            findings: said.into_iter().map(|finding| said_of(finding, seen)).collect(),
         }
     };
     let mut protocols: Vec<Block> = names.map(block).collect();
@@ -151,13 +154,25 @@ pub(super) fn judged(
     }
 }
 
-fn said_of(finding: &Finding) -> Said {
+fn said_of(finding: &Finding, seen: &Seen) -> Said {
     Said {
+        paste: instead(finding, seen),
         id: finding.id,
         severity: finding.severity,
         name: finding.name.clone(),
         message: finding.message.clone(),
     }
+}
+
+/// A key in a form that verifiers do not read is written in one that they do.
+fn instead(finding: &Finding, seen: &Seen) -> Option<String> {
+    (finding.id == "dkim-key-encoding").then_some(())?;
+    let key = Key::new(Name::parse(&finding.name).ok()?, RecordType::Txt);
+    let Answer::Records { values, ttl, .. } = seen.known.get(&key)? else {
+        return None;
+    };
+    let meant = values.iter().filter_map(Value::as_txt).find_map(dkim::meant)?;
+    Some(zone_lines(&key, *ttl, [&Value::Txt(meant.record_text())]))
 }
 
 fn protocol_of(id: &str) -> &'static str {

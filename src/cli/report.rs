@@ -94,14 +94,19 @@ fn remarks(block: &Block) -> Vec<(Verdict, String)> {
         );
         (Verdict::Fail, text)
     });
-    let findings = block.findings.iter().map(|said| {
+    let findings = block.findings.iter().flat_map(|said| {
         let verdict = match said.severity {
             Severity::Fail => Verdict::Fail,
             Severity::Unknown => Verdict::Unknown,
             Severity::Warn => Verdict::Warn,
             Severity::Info => Verdict::Pass,
         };
-        (verdict, format!("{} ({})", said.message, said.id))
+        let finding = (verdict, format!("{} ({})", said.message, said.id));
+        let paste = said
+            .paste
+            .iter()
+            .map(move |lines| (verdict, format!("write {lines}")));
+        std::iter::once(finding).chain(paste)
     });
     declared.chain(findings).collect()
 }

@@ -5,9 +5,10 @@ mod key_text;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use super::{Declaration, Evidence, KeyRecord, Protocol, Purpose, SigningKey, Wanted};
+use super::{Declaration, Evidence, KeyRecord, Protocol, Purpose, SigningKey, Wanted, tag_list};
 use crate::api::KeyAlgorithm;
 use crate::intent::{self, Mode, Sender};
+use crate::key::PublicKey;
 use crate::lookup::Failure;
 use crate::name::Name;
 use crate::record::{RecordType, Value};
@@ -73,6 +74,26 @@ fn unknown_keys<'a>(
     sender.keys.iter().filter(move |key| {
         observed && matches!(key.source, intent::KeySource::Generate { .. }) && !is_known(key)
     })
+}
+
+/// The key that a record was meant to hold, where it holds it in a form that verifiers do not read.
+pub fn meant(text: &str) -> Option<PublicKey> {
+    let record = KeyText::read(text);
+    match record.material? {
+        Material::Unusable(Fault::OpenSsh) => {
+            PublicKey::from_openssh(&tag_list::without_blanks(record.tags.value("p")?))
+        }
+        Material::Rsa {
+            form: RsaForm::Pkcs1,
+            octets,
+            ..
+        } => PublicKey::from_pkcs1(&octets),
+        Material::Unusable(_)
+        | Material::Rsa { .. }
+        | Material::Ed25519(_)
+        | Material::Revoked
+        | Material::Private => None,
+    }
 }
 
 /// The algorithm of the key at a selector, if signatures made with it verify.
