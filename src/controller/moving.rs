@@ -44,7 +44,7 @@ pub(super) async fn observe(
 ) -> Sights {
     let mut sights = Sights::new();
     for (home, departure) in leaving {
-        let delegation = ctx.looker.delegation(&home.zone).await;
+        let delegation = ctx.looker.delegation(delegated(ground, home, departure)).await;
         let own = match ground.publisher(home) {
             Some(publisher) => publisher.name_servers(&home.zone).await.ok().flatten(),
             None => None,
@@ -87,6 +87,18 @@ pub(super) async fn observe(
         sights.insert(home.clone(), sight);
     }
     sights
+}
+
+/// The zone whose delegation decides: that of the old home, or one that was cut out of it.
+fn delegated<'a>(ground: &'a Ground, home: &'a Home, departure: &Departure) -> &'a Name {
+    let places = departure
+        .entries
+        .keys()
+        .filter_map(|key| ground.places.get(&key.name));
+    let mut zones = places.filter_map(|place| Some(&place.as_ref().ok()?.zone));
+    zones
+        .find(|zone| *zone != &home.zone && zone.is_within(&home.zone))
+        .unwrap_or(&home.zone)
 }
 
 /// Whether the owner text is written where the domain lives now: not through a provider that is told a state.
