@@ -12,7 +12,7 @@ use crate::intent::Intent;
 use crate::lookup::{Answer, Delegation, Direct, Failure, Server};
 use crate::name::Name;
 use crate::plan::{Departure, Group, Leaving, Step, is_away, lacking, owner_key};
-use crate::publish::{Live, PublishError};
+use crate::publish::{Live, PublishError, Publisher};
 use crate::record::{Key, RecordType, Value};
 use crate::status::Move;
 use crate::tenancy::Home;
@@ -23,8 +23,8 @@ use crate::verify::verify;
 pub(super) struct Sight {
     /// Who serves the zone by the word of the zone above.
     delegation: Result<Delegation, Failure>,
-    /// The name servers of the zone at each new home, as far as they are known.
-    successors: BTreeMap<Home, Vec<Server>>,
+    /// The name servers of the zone at its new home, as far as they can be found.
+    servers: Vec<Server>,
     /// What others have at the old home and the new ones lack.
     lacking: Vec<String>,
     /// Why the old home could not be read.
@@ -65,16 +65,18 @@ pub(super) async fn observe(
             Some(key) if departure.entries.contains_key(key) => marks(ctx, key).await,
             Some(_) | None => None,
         };
+        let new = successors(ctx, ground, departure).await;
         let away = is_away(
             departure,
             delegation.as_ref().ok(),
+            &new.names,
             owner.as_ref(),
             marks.as_deref(),
         );
         departure.saw(away, now);
         let sight = Sight {
             delegation,
-            successors: successors(ctx, ground, departure).await,
+            servers: new.servers,
             lacking: match ground.live.get(home) {
                 Some(Ok(old)) => lacking(departure, old, |name| ground.stands_at(name)),
                 Some(Err(_)) | None => Vec::new(),
@@ -121,44 +123,55 @@ fn longest_ttl(departure: &Departure, live: Option<&Result<Live, PublishError>>,
     known.map(|rrset| rrset.ttl).max().unwrap_or(ttl)
 }
 
-/// The name servers of each zone that the departed names live in now.
-async fn successors(ctx: &Context, ground: &Ground, departure: &Departure) -> BTreeMap<Home, Vec<Server>> {
+/// The name servers of the zones that the departed names live in now.
+#[derive(Debug, Default)]
+struct Successors {
+    /// As these zones name them.
+    names: BTreeSet<Name>,
+    /// As far as they can be found.
+    servers: Vec<Server>,
+}
+
+async fn successors(ctx: &Context, ground: &Ground, departure: &Departure) -> Successors {
     let places = departure
         .entries
         .keys()
         .filter_map(|key| ground.places.get(&key.name));
     let homes: BTreeSet<&Home> = places.filter_map(|place| place.as_ref().ok()).collect();
-    let mut successors = BTreeMap::new();
+    let mut successors = Successors::default();
     for home in homes {
-        successors.insert(
-            home.clone(),
-            servers_of(ctx, ground, home).await.unwrap_or_default(),
-        );
+        let Some(publisher) = ground.publisher(home) else {
+            continue;
+        };
+        if let Ok(Some(told)) = publisher.name_servers(&home.zone).await {
+            let known = glue(publisher, home, &told.servers).await;
+            successors
+                .servers
+                .extend(ctx.looker.servers(&told.servers, &known).await);
+            successors.names.extend(told.servers);
+        }
     }
     successors
 }
 
-/// The servers that the zone itself names. Addresses of names within it are its own to give, since nobody may be delegated
-/// to it yet.
-async fn servers_of(ctx: &Context, ground: &Ground, home: &Home) -> Option<Vec<Server>> {
-    let publisher = ground.publisher(home)?;
-    let names = publisher.name_servers(&home.zone).await.ok()??.servers;
-    let within: BTreeSet<Name> = names
-        .iter()
-        .filter(|name| name.is_within(&home.zone))
-        .cloned()
-        .collect();
+/// Addresses of names within the zone, which are its own to give, since nobody may be delegated to it yet.
+async fn glue(publisher: &dyn Publisher, home: &Home, names: &BTreeSet<Name>) -> BTreeSet<Server> {
+    let within = names.iter().filter(|name| name.is_within(&home.zone));
+    let within: BTreeSet<Name> = within.cloned().collect();
     let mut known = BTreeSet::new();
-    if !within.is_empty() {
-        let live = publisher.read(&home.zone, &within).await.ok()?;
-        for name in &within {
-            for record_type in [RecordType::A, RecordType::Aaaa] {
-                let key = Key::new(name.clone(), record_type);
-                known.extend(live.values(&key).filter_map(|value| server(name, value)));
-            }
+    if within.is_empty() {
+        return known;
+    }
+    let Ok(live) = publisher.read(&home.zone, &within).await else {
+        return known;
+    };
+    for name in &within {
+        for record_type in [RecordType::A, RecordType::Aaaa] {
+            let key = Key::new(name.clone(), record_type);
+            known.extend(live.values(&key).filter_map(|value| server(name, value)));
         }
     }
-    Some(ctx.looker.servers(&names, &known).await)
+    known
 }
 
 fn server(name: &Name, value: &Value) -> Option<Server> {
@@ -177,15 +190,12 @@ pub(super) async fn look(ctx: &Context, published: &Published) -> Vec<Move> {
     for (home, departure) in &published.plan.leaving {
         let sight = published.sights.get(home);
         let groups = moved(published, departure);
-        let servers: Vec<Server> = sight
-            .iter()
-            .flat_map(|sight| sight.successors.values().flatten().cloned())
-            .collect();
+        let servers: &[Server] = sight.map_or(&[], |sight| &sight.servers);
         let keys: BTreeSet<Key> = groups.iter().map(|group| group.key.clone()).collect();
         let direct = if servers.is_empty() {
             Direct::default()
         } else {
-            ctx.looker.at(&servers, &keys).await
+            ctx.looker.at(servers, &keys).await
         };
         let verdicts = verify(&groups, &direct);
         let unproven = verdicts

@@ -367,18 +367,22 @@ fn is_taken_over(live: &Live, key: &Key, entry: &Written) -> bool {
 ///
 /// Where the new home has an owner text of ours, `marks` are the answers of every delegated server to a question for it: a
 /// server that gives one that was written since the departure serves the new home, under whatever name. Without it the
-/// delegation must name none of the old servers any more.
+/// delegation must name none of the old servers any more, and none but the `new` ones where these are known: a zone may name
+/// its new servers long before the zone above does.
 pub fn is_away(
     departure: &Departure,
     delegation: Option<&Delegation>,
+    new: &BTreeSet<Name>,
     owner: Option<&Key>,
     marks: Option<&[(Server, Answer)]>,
 ) -> Option<bool> {
     let delegation = delegation?;
     let signed = owner.and_then(|key| departure.entries.get(key));
     let (Some(signed), Some(marks)) = (signed, marks) else {
+        let now = &delegation.servers;
+        let is_new = new.is_empty() || now.is_subset(new);
         let known = !departure.servers.is_empty();
-        return known.then(|| departure.servers.is_disjoint(&delegation.servers));
+        return known.then(|| is_new && departure.servers.is_disjoint(now));
     };
     let asked = |name: &Name| marks.iter().any(|(server, _)| &server.name == name);
     if !delegation.servers.iter().all(asked) {

@@ -449,7 +449,14 @@ fn the_world_is_away_when_every_server_shows_what_only_the_new_home_has() {
     };
     let signed = departure(&["ns.old.test"], Some(5));
     let judge = |names: &[&str], marks: &[(Server, Answer)]| {
-        is_away(&signed, Some(&delegation(names)), Some(&signature()), Some(marks))
+        let names = delegation(names);
+        is_away(
+            &signed,
+            Some(&names),
+            &BTreeSet::new(),
+            Some(&signature()),
+            Some(marks),
+        )
     };
     let both = ["a.test", "b.test"];
     // The names of the servers do not matter where their content tells.
@@ -477,17 +484,40 @@ fn the_world_is_away_when_every_server_shows_what_only_the_new_home_has() {
     );
     // A server that the zone above names, and that was not asked.
     assert_eq!(judge(&both, &[says("a.test", epoch(6))]), Some(false));
-    assert_eq!(is_away(&signed, None, Some(&signature()), Some(&[])), None);
+    let nobody = BTreeSet::new();
+    assert_eq!(
+        is_away(&signed, None, &nobody, Some(&signature()), Some(&[])),
+        None
+    );
 
     // Without an owner text the names must be others.
     let unsigned = departure(&["ns.old.test"], None);
-    let by_name = |names: &[&str]| is_away(&unsigned, Some(&delegation(names)), Some(&signature()), None);
+    let by_names = |names: &[&str], new: &[&str]| {
+        let new = new.iter().map(|text| name(text)).collect();
+        is_away(
+            &unsigned,
+            Some(&delegation(names)),
+            &new,
+            Some(&signature()),
+            None,
+        )
+    };
+    let by_name = |names: &[&str]| by_names(names, &[]);
     assert_eq!(by_name(&["ns.new.test"]), Some(true));
     assert_eq!(by_name(&["ns.new.test", "ns.old.test"]), Some(false));
     assert_eq!(
-        is_away(&departure(&[], None), Some(&delegation(&["a.test"])), None, None),
+        is_away(
+            &departure(&[], None),
+            Some(&delegation(&["a.test"])),
+            &nobody,
+            None,
+            None
+        ),
         None
     );
+    // The old zone named its new servers before it moved; the zone above still names the old ones.
+    assert_eq!(by_names(&["a.test"], &["ns.new.test"]), Some(false));
+    assert_eq!(by_names(&["ns.new.test"], &["ns.new.test"]), Some(true));
 }
 
 #[test]
