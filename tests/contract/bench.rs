@@ -107,6 +107,11 @@ impl Bench {
     /// What the operator would do: one read of each zone, and the plan.
     #[track_caller]
     pub fn plan(&self, wanted: &[Wanted], ttl: u32) -> Plan {
+        self.try_plan(wanted, ttl).unwrap()
+    }
+
+    /// The same, where a zone may refuse to be read.
+    pub fn try_plan(&self, wanted: &[Wanted], ttl: u32) -> Result<Plan, PublishError> {
         let groups = group(wanted.to_vec());
         let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
         let ledger = self.ledger.borrow();
@@ -120,16 +125,17 @@ impl Bench {
         let places = groups.iter().map(|g| (g.key.name.clone(), Ok(home(&g.key.name))));
         let live = names.iter().map(|(home, names)| {
             let read = self.wait(self.publisher.read(&home.zone, names));
-            (home.clone(), Ok(read.unwrap()))
+            Ok((home.clone(), Ok(read?)))
         });
-        plan(&Situation {
+        let live: Result<BTreeMap<_, _>, PublishError> = live.collect();
+        Ok(plan(&Situation {
             writer: None,
             domain: &name("corp.test"),
             mandate: Mandate::END,
             ttl,
             groups: &groups,
             places: &places.collect(),
-            live: &live.collect(),
+            live: &live?,
             written: &ledger,
             leaving: &Leaving::new(),
             now: Timestamp::from_second(1_000_000_000).unwrap(),
@@ -137,7 +143,7 @@ impl Bench {
             conduct: Conduct::default(),
             told: &BTreeSet::new(),
             asked: &BTreeSet::new(),
-        })
+        }))
     }
 
     /// Carries a plan out, and remembers it as the operator does.
