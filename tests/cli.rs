@@ -47,6 +47,7 @@ cases! {
     check_not_a_domain
     check_not_as_declared
     check_nothing_there
+    check_parked
     check_seed_page
     check_silent
     check_without_domain

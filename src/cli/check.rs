@@ -178,8 +178,12 @@ async fn judge(setting: &Setting, target: &Target) -> Judged {
                 policy_gate: PolicyGate::Released,
                 private_zone,
             };
-            let seen = look(&setting.looker, &declaration, &[]).await;
-            findings::judged(domain, &[], &seen, observed::speaks, observed::unseen(selectors))
+            let mut seen = look(&setting.looker, &declaration, &[]).await;
+            seen.findings = seen.findings.into_iter().map(observed::worded).collect();
+            // What was asked to know the domain belongs to the picture.
+            seen.known.extend(first.clone());
+            let unseen = observed::unseen(selectors, observed::is_parked(domain, &first));
+            findings::judged(domain, &[], &seen, observed::speaks, unseen)
         }
     }
 }

@@ -159,8 +159,8 @@ fn said_of(finding: &Finding, seen: &Seen) -> Said {
         paste: instead(finding, seen),
         id: finding.id,
         severity: finding.severity,
-        name: finding.name.clone(),
-        message: finding.message.clone(),
+        name: printable(&finding.name),
+        message: printable(&finding.message),
     }
 }
 
@@ -214,8 +214,12 @@ fn not_as_declared(groups: &[Group], seen: &Seen, protocol: &str) -> Vec<(NotAsD
         let not = NotAsDeclared {
             name: group.key.name.to_string(),
             kind: group.key.record_type.as_str(),
-            declared: group.values.iter().map(ToString::to_string).collect(),
-            seen: verdict.message.clone().unwrap_or_default(),
+            declared: group
+                .values
+                .iter()
+                .map(|value| printable(&value.to_string()))
+                .collect(),
+            seen: printable(verdict.message.as_deref().unwrap_or_default()),
         };
         told.push((not, verdict.verified));
     }
@@ -257,7 +261,7 @@ fn records(domain: &Name, seen: &Seen, protocol: &str) -> Vec<Record> {
                 let ours = values
                     .iter()
                     .filter(|value| place(key, value) == protocol && is_mail(key, value));
-                let values: Vec<String> = ours.map(ToString::to_string).collect();
+                let values: Vec<String> = ours.map(|value| printable(&value.to_string())).collect();
                 if !values.is_empty() {
                     records.push(record(Some(*ttl), values, None));
                 }
@@ -321,6 +325,19 @@ fn weight(domain: &Name, seen: &Seen) -> Option<String> {
     Some(format!("{} of 10 questions{through}", walk.lookups))
 }
 
+/// A text that DNS had a part in, for a terminal: control characters, which move cursors and worse, are named instead.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_unicode());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
 /// How many findings there are of each severity.
 pub(super) fn counts(judged: &Judged) -> BTreeMap<Severity, usize> {
     let mut counts = BTreeMap::new();
@@ -336,4 +353,18 @@ pub(super) fn counts(judged: &Judged) -> BTreeMap<Severity, usize> {
         *counts.entry(Severity::Fail).or_insert(0) += not;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn no_control_character_reaches_a_terminal() {
+        assert_eq!(
+            printable("l=\u{1b}[2J\u{9b}x\u{7f}"),
+            "l=\\u{1b}[2J\\u{9b}x\\u{7f}"
+        );
+        assert_eq!(printable("ü \"v=spf1 -all\""), "ü \"v=spf1 -all\"");
+    }
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::api::{DeletionPolicy, HostPurpose, Reverse, SpfAll};
+use crate::api::{DeletionPolicy, HostPurpose, Reverse, Severity, SpfAll};
 use crate::finding::Finding;
 use crate::intent::{Bimi, Conduct, Host, HostAt, Intent, Mode, ReturnPath, Sender};
 use crate::lookup::Answer;
 use crate::name::{Name, Selector};
+use crate::protocol::spf::parse;
 use crate::protocol::{KeyRecord, SigningKey};
 use crate::record::{Key, RecordType, Value, Values};
 
@@ -22,8 +23,18 @@ const NEED_A_DECLARATION: [&str; 2] = ["align-identifiers", "spf-authorizes-send
 /// What to ask first: which hosts take its mail, and whether there is a logo.
 pub(super) fn questions(domain: &Name) -> BTreeSet<Key> {
     let logo = logo(domain).map(|name| Key::new(name, RecordType::Txt));
-    let mx = Key::new(domain.clone(), RecordType::Mx);
-    std::iter::once(mx).chain(logo).collect()
+    let own = [RecordType::Mx, RecordType::Txt].map(|kind| Key::new(domain.clone(), kind));
+    own.into_iter().chain(logo).collect()
+}
+
+/// Whether the domain says that nobody may send as it (RFC 7208 section 10.1.2).
+pub(super) fn is_parked(domain: &Name, first: &Answers) -> bool {
+    let texts = values(first, &Key::new(domain.clone(), RecordType::Txt));
+    let texts = texts.iter().filter_map(Value::as_txt).map(str::to_owned);
+    match parse::select(texts) {
+        parse::Selected::One(text) => text.split_ascii_whitespace().skip(1).eq(["-all"]),
+        parse::Selected::None | parse::Selected::Many(_) => false,
+    }
 }
 
 /// What to ask then: the addresses of those hosts that are the domain's own.
@@ -103,23 +114,42 @@ pub(super) fn intent(domain: &Name, first: &Answers, then: &Answers) -> Intent {
         providers: Vec::new(),
         hosts: hosts(then),
         receiving: None,
-        senders: vec![Sender {
-            name: SENDER.to_owned(),
-            hosts: Vec::new(),
-            egress: Vec::new(),
-            return_path: ReturnPath::Domain {
-                name: domain.clone(),
-                mx: Vec::new(),
-            },
-            includes: Vec::new(),
-            keys: Vec::new(),
-            selector_prefix: String::new(),
-        }],
+        senders: if is_parked(domain, first) {
+            Vec::new()
+        } else {
+            vec![sender(domain)]
+        },
         spf_all: SpfAll::SoftFail,
         dmarc: None,
         bimi: bimi(domain, first),
         legacy: Vec::new(),
     }
+}
+
+fn sender(domain: &Name) -> Sender {
+    Sender {
+        name: SENDER.to_owned(),
+        hosts: Vec::new(),
+        egress: Vec::new(),
+        return_path: ReturnPath::Domain {
+            name: domain.clone(),
+            mx: Vec::new(),
+        },
+        includes: Vec::new(),
+        keys: Vec::new(),
+        selector_prefix: String::new(),
+    }
+}
+
+/// A finding in words that need no declaration: who sends is not known, so no whole SPF record can be offered.
+pub(super) fn worded(mut finding: Finding) -> Finding {
+    if finding.id == "spf-present" && finding.severity == Severity::Fail {
+        finding.message = format!(
+            "{} has no SPF record. Publish one that names whoever sends, like \"v=spf1 ip4:ADDRESS include:VENDOR ~all\"; if nobody does, \"v=spf1 -all\".",
+            finding.name
+        );
+    }
+    finding
 }
 
 /// The keys at these selectors, whatever they are.
@@ -139,8 +169,14 @@ pub(super) fn speaks(finding: &Finding) -> bool {
 }
 
 /// What cannot be seen from outside, so that silence about it is not taken for praise.
-pub(super) fn unseen(selectors: &[Selector]) -> Vec<String> {
+pub(super) fn unseen(selectors: &[Selector], parked: bool) -> Vec<String> {
     let mut unseen = Vec::new();
+    if parked {
+        unseen.push(
+            "whatever concerns senders: the domain says that nobody sends as it (v=spf1 -all)".to_owned(),
+        );
+        return unseen;
+    }
     if selectors.is_empty() {
         unseen.push(
             "DKIM: the selectors of a domain cannot be listed; name them with --selector, as the s= of a signature shows them".to_owned(),

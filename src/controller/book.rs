@@ -19,6 +19,9 @@ use crate::protocol::Purpose;
 use crate::record::{Key, RecordType, Value};
 use crate::tenancy::Home;
 
+/// How many name servers of a home that is left are remembered; no zone has as many.
+const SERVERS: usize = 32;
+
 /// What we wrote for one domain.
 #[derive(Debug)]
 pub struct Book {
@@ -264,7 +267,7 @@ fn left((home, departure): (&Home, &Departure)) -> LedgerDeparture {
         provider: home.provider.clone(),
         zone: home.zone.to_string(),
         since: Time(*since),
-        servers: servers.iter().map(ToString::to_string).collect(),
+        servers: servers.iter().take(SERVERS).map(ToString::to_string).collect(),
         linger_seconds: i64::from(*linger),
         away_since: away.map(Time),
         entries: entries.iter().map(entry).collect(),

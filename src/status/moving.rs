@@ -13,7 +13,7 @@ use crate::publish::PublishError;
 use crate::record::Key;
 use crate::tenancy::Home;
 
-/// How many records of others a status lists.
+/// How many records of others, and how many name servers, a status lists.
 const LISTED: usize = 64;
 
 /// One home that is being left, as it was seen.
@@ -139,8 +139,18 @@ pub(super) fn rows(moves: &[Move]) -> Vec<MoveStatus> {
         provider: each.home.provider.clone(),
         zone: each.home.zone.to_string(),
         to: each.to.iter().cloned().collect(),
-        delegated_to: each.delegated_to.iter().map(ToString::to_string).collect(),
-        name_servers: each.servers.iter().map(ToString::to_string).collect(),
+        delegated_to: each
+            .delegated_to
+            .iter()
+            .take(LISTED)
+            .map(ToString::to_string)
+            .collect(),
+        name_servers: each
+            .servers
+            .iter()
+            .take(LISTED)
+            .map(ToString::to_string)
+            .collect(),
         proven: each.proven,
         missing: each
             .lacking

@@ -220,14 +220,14 @@ fn syntax(evidence: &Evidence<'_>) -> Vec<Finding> {
         let mended = &hit.record.mended;
         let printable = |b: u8| (b' '..=b'~').contains(&b) && b != b'"';
         let can_be_shown = mended.len() <= 120 && mended.bytes().all(printable);
-        let instead = if evidence.declaration.intent.dmarc.is_none() && can_be_shown {
-            format!("{} TXT \"{mended}\"", at(&hit.domain))
-        } else {
-            line(evidence)
+        let instead = match evidence.declaration.intent.dmarc {
+            Some(_) => format!("Write {}", line(evidence)),
+            None if can_be_shown => format!("Write {} TXT \"{mended}\"", at(&hit.domain)),
+            // Nothing is offered that could be weaker than what stands there.
+            None => "Take that out and keep the rest".to_owned(),
         };
-        let message = format!(
-            "In the DMARC record {detail}; receivers differ in what they then ignore. Write {instead}."
-        );
+        let message =
+            format!("In the DMARC record {detail}; receivers differ in what they then ignore. {instead}.");
         SYNTAX.finding(Severity::Fail, at(&hit.domain), message)
     });
     let unknown = hit.record.unknown.iter().map(|tag| {
