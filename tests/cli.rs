@@ -127,13 +127,11 @@ fn run(case: &Path) -> String {
     let zone = std::fs::read_to_string(case.join("zone.txt")).ok();
     let server = zone.as_deref().map(NameServer::start);
     if let Some(server) = &server {
-        let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}.yaml", server.port()));
-        std::fs::write(&config, server.configuration()).unwrap();
         let port = server.port().to_string();
         command
             .args((!checks).then_some("--live"))
             .args(["--dns-port", &port, "--config"])
-            .arg(config);
+            .arg(server.configuration_file());
     }
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

@@ -1,5 +1,6 @@
 //! `maildomain check`: what the world sees of a domain, judged as the operator judges it, without a cluster. (files, network)
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ pub use super::report::Form;
 use super::subject::Subject;
 use super::{documents::Declared, observed};
 use crate::controller::look::look;
-use crate::intent::KeySource;
+use crate::intent::{Key, Sender};
 use crate::name::{Name, Selector};
 use crate::plan::group;
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey};
@@ -162,27 +163,23 @@ async fn judge(setting: &Setting, target: &Target) -> Judged {
                 private_zone,
             };
             let groups = group(protocol::desired(&declaration));
-            let seen = look(&setting.looker, &declaration, &groups).await;
+            let seen = look(&setting.looker, &declaration, &groups, BTreeMap::new()).await;
             findings::judged(&intent.domain, &groups, &seen, |_| true, unknown_keys(subject))
         }
         Target::Observed(domain, selectors) => {
             let keys: Vec<SigningKey> = observed::keys(selectors);
-            let first = setting.looker.receiver(&observed::questions(domain)).await;
-            let then = setting
-                .looker
-                .receiver(&observed::addresses(domain, &first))
-                .await;
+            let mut heard = setting.looker.receiver(&observed::questions(domain)).await;
+            let hosts = observed::addresses(domain, &heard);
+            heard.extend(setting.looker.receiver(&hosts).await);
+            let unseen = observed::unseen(selectors, observed::is_parked(domain, &heard));
             let declaration = Declaration {
-                intent: &observed::intent(domain, &first, &then),
+                intent: &observed::intent(domain, &heard),
                 keys: &keys,
                 policy_gate: PolicyGate::Released,
                 private_zone,
             };
-            let mut seen = look(&setting.looker, &declaration, &[]).await;
+            let mut seen = look(&setting.looker, &declaration, &[], heard).await;
             seen.findings = seen.findings.into_iter().map(observed::worded).collect();
-            // What was asked to know the domain belongs to the picture.
-            seen.known.extend(first.clone());
-            let unseen = observed::unseen(selectors, observed::is_parked(domain, &first));
             findings::judged(domain, &[], &seen, observed::speaks, unseen)
         }
     }
@@ -190,14 +187,11 @@ async fn judge(setting: &Setting, target: &Target) -> Judged {
 
 /// Keys that only their cluster knows.
 fn unknown_keys(subject: &Subject) -> Vec<String> {
-    let key = |(sender, key): (&crate::intent::Sender, &crate::intent::Key)| {
+    let key = |(sender, key): (&Sender, &Key)| {
         format!(
             "DKIM: key {} of sender {} is in the cluster; name its RecordLedger with --filename too",
             key.name, sender.name
         )
     };
-    let made_there = |(_, key): &(&crate::intent::Sender, &crate::intent::Key)| {
-        matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
-    };
-    subject.unmade().filter(made_there).map(key).collect()
+    subject.unmade().map(key).collect()
 }

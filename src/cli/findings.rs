@@ -10,7 +10,7 @@ use crate::finding::Finding;
 use crate::lookup::{Answer, Facts};
 use crate::name::Name;
 use crate::plan::{Group, zone_lines};
-use crate::protocol::{ALL, dkim, spf};
+use crate::protocol::{ALL, bimi, dkim, dmarc, hosts, legacy, mx, ptr, spf};
 use crate::record::{Key, RecordType, Value};
 
 /// The block of what no protocol asks for: the name servers themselves.
@@ -42,6 +42,17 @@ pub(super) enum Verdict {
     Unknown,
     /// A receiver ignores a record or rejects mail.
     Fail,
+}
+
+impl From<Severity> for Verdict {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Fail => Self::Fail,
+            Severity::Unknown => Self::Unknown,
+            Severity::Warn => Self::Warn,
+            Severity::Info => Self::Pass,
+        }
+    }
 }
 
 /// One protocol.
@@ -181,12 +192,6 @@ fn protocol_of(id: &str) -> &'static str {
 }
 
 fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclared, Truth)]) -> Verdict {
-    let of_severity = |severity| match severity {
-        Severity::Fail => Verdict::Fail,
-        Severity::Unknown => Verdict::Unknown,
-        Severity::Warn => Verdict::Warn,
-        Severity::Info => Verdict::Pass,
-    };
     let of_truth = |truth: Truth| match truth {
         Truth::True => Verdict::Pass,
         Truth::False => Verdict::Fail,
@@ -194,7 +199,7 @@ fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclare
     };
     let declared = declared.iter().map(|(_, truth)| of_truth(*truth));
     severities
-        .map(of_severity)
+        .map(Verdict::from)
         .chain(declared)
         .max()
         .unwrap_or(Verdict::Pass)
@@ -233,15 +238,15 @@ fn place(key: &Key, value: &Value) -> &'static str {
     let has = |label: &str| key.name.labels().any(|l| l == label);
     let text = value.as_txt().map(str::to_ascii_lowercase).unwrap_or_default();
     match key.record_type {
-        RecordType::Mx => "MX",
-        RecordType::Ptr => "PTR",
-        _ if is_leftover => "legacy",
-        _ if has("_domainkey") => "DKIM",
-        _ if has("_bimi") => "BIMI",
-        _ if begins("_dmarc") || has("_report") => "DMARC",
-        RecordType::A | RecordType::Aaaa | RecordType::Cname => "hosts",
-        RecordType::Txt if text.starts_with("spf2.0") => "legacy",
-        RecordType::Txt => "SPF",
+        RecordType::Mx => mx::PROTOCOL.name,
+        RecordType::Ptr => ptr::PROTOCOL.name,
+        _ if is_leftover => legacy::PROTOCOL.name,
+        _ if has("_domainkey") => dkim::PROTOCOL.name,
+        _ if has("_bimi") => bimi::PROTOCOL.name,
+        _ if begins("_dmarc") || has("_report") => dmarc::PROTOCOL.name,
+        RecordType::A | RecordType::Aaaa | RecordType::Cname => hosts::PROTOCOL.name,
+        RecordType::Txt if text.starts_with("spf2.0") => legacy::PROTOCOL.name,
+        RecordType::Txt => spf::PROTOCOL.name,
     }
 }
 
@@ -266,10 +271,10 @@ fn records(domain: &Name, seen: &Seen, protocol: &str) -> Vec<Record> {
                     records.push(record(Some(*ttl), values, None));
                 }
             }
-            Answer::NoData { .. } | Answer::NxDomain { .. } if is_expected(domain, key, protocol) => {
+            Answer::NoData { .. } | Answer::NxDomain { .. } if misses(domain, key) == Some(protocol) => {
                 records.push(record(None, Vec::new(), None));
             }
-            Answer::Failed(failure) if is_expected(domain, key, protocol) => {
+            Answer::Failed(failure) if misses(domain, key) == Some(protocol) => {
                 records.push(record(None, Vec::new(), Some(failure.to_string())));
             }
             Answer::NoData { .. } | Answer::NxDomain { .. } | Answer::Failed(_) => {}
@@ -288,19 +293,16 @@ fn is_mail(key: &Key, value: &Value) -> bool {
         .is_none_or(|text| attribute || text.to_ascii_lowercase().contains("spf"))
 }
 
-/// Whether it is worth a line that nothing stands there.
-fn is_expected(domain: &Name, key: &Key, protocol: &str) -> bool {
-    let own = |label: &str| domain.child(label).is_ok_and(|name| name == key.name);
-    match protocol {
-        "MX" => key.record_type == RecordType::Mx && &key.name == domain,
-        "SPF" => key.record_type == RecordType::Txt && &key.name == domain,
-        "DMARC" => key.record_type == RecordType::Txt && own("_dmarc"),
-        "DKIM" => {
-            let mut labels = key.name.labels();
-            let is_selector = labels.next().is_some_and(|label| !label.starts_with('_'));
-            key.record_type == RecordType::Txt && is_selector && labels.next() == Some("_domainkey")
-        }
-        _ => false,
+/// The protocol to which it is worth a line that nothing stands there.
+fn misses(domain: &Name, key: &Key) -> Option<&'static str> {
+    let mut labels = key.name.labels();
+    let is_selector = labels.next().is_some_and(|label| !label.starts_with('_'));
+    match key.record_type {
+        RecordType::Mx if &key.name == domain => Some(mx::PROTOCOL.name),
+        RecordType::Txt if &key.name == domain => Some(spf::PROTOCOL.name),
+        RecordType::Txt if domain.child("_dmarc").as_ref() == Ok(&key.name) => Some(dmarc::PROTOCOL.name),
+        RecordType::Txt if is_selector && labels.next() == Some("_domainkey") => Some(dkim::PROTOCOL.name),
+        _ => None,
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) fn questions(domain: &Name) -> BTreeSet<Key> {
 }
 
 /// Whether the domain says that nobody may send as it (RFC 7208 section 10.1.2).
-pub(super) fn is_parked(domain: &Name, first: &Answers) -> bool {
-    let texts = values(first, &Key::new(domain.clone(), RecordType::Txt));
+pub(super) fn is_parked(domain: &Name, heard: &Answers) -> bool {
+    let texts = values(heard, &Key::new(domain.clone(), RecordType::Txt));
     let texts = texts.iter().filter_map(Value::as_txt).map(str::to_owned);
     match parse::select(texts) {
         parse::Selected::One(text) => text.split_ascii_whitespace().skip(1).eq(["-all"]),
@@ -101,7 +101,7 @@ fn bimi(domain: &Name, answers: &Answers) -> Option<Bimi> {
 }
 
 /// What the domain may be taken to want: to send, with the hosts and the logo that it has, and nothing else in particular.
-pub(super) fn intent(domain: &Name, first: &Answers, then: &Answers) -> Intent {
+pub(super) fn intent(domain: &Name, heard: &Answers) -> Intent {
     Intent {
         domain: domain.clone(),
         ttl: 3600,
@@ -112,16 +112,16 @@ pub(super) fn intent(domain: &Name, first: &Answers, then: &Answers) -> Intent {
         retire_after: jiff::SignedDuration::ZERO,
         deletion: DeletionPolicy::Retain,
         providers: Vec::new(),
-        hosts: hosts(then),
+        hosts: hosts(heard),
         receiving: None,
-        senders: if is_parked(domain, first) {
+        senders: if is_parked(domain, heard) {
             Vec::new()
         } else {
             vec![sender(domain)]
         },
         spf_all: SpfAll::SoftFail,
         dmarc: None,
-        bimi: bimi(domain, first),
+        bimi: bimi(domain, heard),
         legacy: Vec::new(),
     }
 }

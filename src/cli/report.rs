@@ -95,12 +95,7 @@ fn remarks(block: &Block) -> Vec<(Verdict, String)> {
         (Verdict::Fail, text)
     });
     let findings = block.findings.iter().flat_map(|said| {
-        let verdict = match said.severity {
-            Severity::Fail => Verdict::Fail,
-            Severity::Unknown => Verdict::Unknown,
-            Severity::Warn => Verdict::Warn,
-            Severity::Info => Verdict::Pass,
-        };
+        let verdict = Verdict::from(said.severity);
         let finding = (verdict, format!("{} ({})", said.message, said.id));
         let paste = said
             .paste

@@ -30,10 +30,12 @@ impl Subject {
             .collect()
     }
 
-    /// The keys whose records are not known here.
+    /// The keys whose records are not known here: they are made in the cluster, or only it has them.
     pub(super) fn unmade(&self) -> impl Iterator<Item = (&Sender, &Key)> {
         let made: BTreeSet<String> = self.remembered().into_iter().map(|(id, _)| id).collect();
-        all_keys(&self.declared.intent).filter(move |(sender, key)| !made.contains(&id(sender, key)))
+        all_keys(&self.declared.intent)
+            .filter(|(_, key)| needs_cluster(key))
+            .filter(move |(sender, key)| !made.contains(&id(sender, key)))
     }
 
     /// What its cluster wrote before.
@@ -65,14 +67,21 @@ impl Subject {
             name,
             uid: uid.as_deref().unwrap_or_default(),
         };
-        let needs_cluster = |(sender, key): &(&Sender, &Key)| {
-            matches!(key.source, KeySource::Generate { .. } | KeySource::Import { .. })
-                .then(|| id(sender, key))
-        };
-        let ids: BTreeSet<String> = all_keys(intent).filter_map(|pair| needs_cluster(&pair)).collect();
+        let ids: BTreeSet<String> = all_keys(intent)
+            .filter(|(_, key)| needs_cluster(key))
+            .map(|(sender, key)| id(sender, key))
+            .collect();
         let mut keys = memory.keys(intent, owner);
         keys.retain(|(id, _)| id.is_empty() || ids.contains(id));
         keys
+    }
+}
+
+/// Whether the declaration alone does not tell a key's record.
+fn needs_cluster(key: &Key) -> bool {
+    match key.source {
+        KeySource::Generate { .. } | KeySource::Import { .. } => true,
+        KeySource::PublicKey { .. } | KeySource::Delegate { .. } => false,
     }
 }
 

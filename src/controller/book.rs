@@ -93,6 +93,12 @@ impl Book {
         self.written.is_empty() && self.leaving.is_empty()
     }
 
+    /// Everything that stands anywhere by our hand.
+    pub fn entries(&self) -> impl Iterator<Item = (&Key, &Written)> {
+        let left = self.leaving.values().flat_map(|departure| &departure.entries);
+        self.written.iter().chain(left)
+    }
+
     /// Writes the ledger if it differs from what was read.
     pub async fn write(&mut self, ctx: &Context) -> Result<(), Error> {
         let spec = RecordLedgerSpec {

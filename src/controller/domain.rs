@@ -1,5 +1,6 @@
 //! One pass over one MailDomain. Read this file first: it is the table of contents of everything else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ async fn pass(ctx: &Context, object: &MailDomain) -> Result<Action, Error> {
         policy_gate: published.gate,
         private_zone,
     };
-    let seen = look::look(&ctx.looker, &declaration, &published.groups).await;
+    let seen = look::look(&ctx.looker, &declaration, &published.groups, BTreeMap::new()).await;
     prove::prove(ctx, object, &intent, &held, &seen, &mut view, now).await;
     if intent.conduct.leaves_traces() {
         view.book.write(ctx).await?;

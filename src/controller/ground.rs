@@ -36,12 +36,7 @@ impl Ground {
         view: &View,
         names: &BTreeSet<Name>,
     ) -> Self {
-        let left = view
-            .book
-            .leaving
-            .values()
-            .flat_map(|departure| &departure.entries);
-        let past = view.book.written.iter().chain(left).map(|(key, _)| &key.name);
+        let past = view.book.entries().map(|(key, _)| &key.name);
         let beside = neighbours(&intent.domain).filter(|_| !view.book.leaving.is_empty());
         let names: BTreeSet<Name> = names.iter().chain(past).cloned().chain(beside).collect();
         let tenant = tenant(view, intent);
@@ -149,7 +144,6 @@ pub(super) async fn connect<'a>(
 
 /// The names to read in each zone: those that are at home there, and those that hold records of ours.
 fn at_home(places: &BTreeMap<Name, Result<Home, Refusal>>, view: &View) -> BTreeMap<Home, BTreeSet<Name>> {
-    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
     let at_places = places
         .iter()
         .filter_map(|(name, home)| Some((name, home.as_ref().ok()?)));
@@ -158,7 +152,15 @@ fn at_home(places: &BTreeMap<Name, Result<Home, Refusal>>, view: &View) -> BTree
         .written
         .iter()
         .map(|(key, entry)| (&key.name, &entry.home));
-    for (name, home) in at_places.chain(written) {
+    by_home(at_places.chain(written))
+}
+
+/// Names with the homes that they are to be read at.
+pub(super) fn by_home<'a>(
+    pairs: impl Iterator<Item = (&'a Name, &'a Home)>,
+) -> BTreeMap<Home, BTreeSet<Name>> {
+    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
+    for (name, home) in pairs {
         names.entry(home.clone()).or_default().insert(name.clone());
     }
     names

@@ -36,8 +36,14 @@ pub struct Seen {
     pub senders: Proof,
 }
 
-/// Looks at a domain and judges it: the one place, for the operator and for whoever asks without a cluster.
-pub async fn look(looker: &Looker, declaration: &Declaration<'_>, groups: &[Group]) -> Seen {
+/// Looks at a domain and judges it: the one place, for the operator and for whoever asks without a cluster. What receivers
+/// are told and the caller has `heard` already is not asked again.
+pub async fn look(
+    looker: &Looker,
+    declaration: &Declaration<'_>,
+    groups: &[Group],
+    heard: BTreeMap<Key, Answer>,
+) -> Seen {
     let keys: BTreeSet<Key> = groups.iter().map(|group| group.key.clone()).collect();
     let direct = looker.direct(&keys).await;
     let verdicts = verify(groups, &direct);
@@ -48,7 +54,8 @@ pub async fn look(looker: &Looker, declaration: &Declaration<'_>, groups: &[Grou
             .then(|| verdict.worst.clone().map(|answer| (key.clone(), answer)))
             .flatten()
     };
-    let known: BTreeMap<Key, Answer> = verdicts.iter().filter_map(worst).collect();
+    let mut known = heard;
+    known.extend(verdicts.iter().filter_map(worst));
     let (mut findings, senders, known) = judge(looker, declaration, known).await;
     findings.extend(silent_servers(&direct));
     findings.sort();

@@ -11,7 +11,7 @@ use crate::api::Truth;
 use crate::intent::Intent;
 use crate::lookup::{Answer, Delegation, Direct, Failure, Server};
 use crate::name::Name;
-use crate::plan::{Departure, Group, Leaving, Step, is_away, lacking, owner_key};
+use crate::plan::{Departure, Group, Leaving, Row, Step, is_away, lacking, owner_key};
 use crate::publish::{Live, PublishError, Publisher};
 use crate::record::{Key, RecordType, Value};
 use crate::status::Move;
@@ -43,6 +43,11 @@ pub(super) async fn observe(
     now: Timestamp,
 ) -> Sights {
     let mut sights = Sights::new();
+    let owner = owner_key(&intent.domain).filter(|key| is_signed(ground, key));
+    let marks = match &owner {
+        Some(key) if leaving.values().any(|d| d.entries.contains_key(key)) => marks(ctx, key).await,
+        Some(_) | None => None,
+    };
     for (home, departure) in leaving {
         let delegation = ctx.looker.delegation(delegated(ground, home, departure)).await;
         let own = match ground.publisher(home) {
@@ -60,11 +65,6 @@ pub(super) async fn observe(
             let linger = of_servers.saturating_add(longest_ttl(departure, ground.live.get(home), intent.ttl));
             departure.linger = departure.linger.max(linger);
         }
-        let owner = owner_key(&intent.domain).filter(|key| is_signed(ground, key));
-        let marks = match &owner {
-            Some(key) if departure.entries.contains_key(key) => marks(ctx, key).await,
-            Some(_) | None => None,
-        };
         let new = successors(ctx, ground, departure).await;
         let away = is_away(
             departure,
@@ -189,7 +189,12 @@ pub(super) async fn look(ctx: &Context, published: &Published) -> Vec<Move> {
     let mut moves = Vec::new();
     for (home, departure) in &published.plan.leaving {
         let sight = published.sights.get(home);
-        let groups = moved(published, departure);
+        let rows = moved(published, departure);
+        let ours = rows
+            .iter()
+            .filter(|row| !matches!(row.step, Step::Conflict(_) | Step::Refused(_)));
+        let groups: Vec<Group> = ours.map(|row| row.group.clone()).collect();
+        let homes = rows.iter().filter_map(|row| row.home.as_ref());
         let servers: &[Server] = sight.map_or(&[], |sight| &sight.servers);
         let keys: BTreeSet<Key> = groups.iter().map(|group| group.key.clone()).collect();
         let direct = if servers.is_empty() {
@@ -204,7 +209,7 @@ pub(super) async fn look(ctx: &Context, published: &Published) -> Vec<Move> {
         let delegation = sight.and_then(|sight| sight.delegation.as_ref().ok());
         moves.push(Move {
             home: home.clone(),
-            to: to(published, departure),
+            to: homes.map(|home| home.provider.clone()).collect(),
             delegated_to: delegation.map(|d| d.servers.clone()).unwrap_or_default(),
             servers: servers.iter().map(|server| server.name.clone()).collect(),
             proven: match unproven {
@@ -216,27 +221,16 @@ pub(super) async fn look(ctx: &Context, published: &Published) -> Vec<Move> {
             },
             unproven: unproven.map(|(key, _)| key.clone()),
             lacking: sight.map(|sight| sight.lacking.clone()).unwrap_or_default(),
-            known: sight.is_some_and(|sight| sight.delegation.is_ok()),
             unread: sight.and_then(|sight| sight.unread.clone()),
-            away: departure.away,
             ends: departure.ends(),
         });
     }
     moves
 }
 
-/// What is declared at the names that have moved, as far as it is ours to write.
-fn moved(published: &Published, departure: &Departure) -> Vec<Group> {
+/// What became of the RRsets that have moved.
+fn moved<'a>(published: &'a Published, departure: &Departure) -> Vec<&'a Row> {
     let rows = published.plan.rows.iter();
-    let rows = rows.filter(|row| departure.entries.contains_key(&row.group.key));
-    let ours = rows.filter(|row| !matches!(row.step, Step::Conflict(_) | Step::Refused(_)));
-    ours.map(|row| row.group.clone()).collect()
-}
-
-/// The providers that serve these names now.
-fn to(published: &Published, departure: &Departure) -> BTreeSet<String> {
-    let rows = published.plan.rows.iter();
-    let rows = rows.filter(|row| departure.entries.contains_key(&row.group.key));
-    let homes = rows.filter_map(|row| row.home.as_ref());
-    homes.map(|home| home.provider.clone()).collect()
+    rows.filter(|row| departure.entries.contains_key(&row.group.key))
+        .collect()
 }

@@ -18,7 +18,6 @@ use crate::name::Name;
 use crate::plan::{Mandate, Plan, Situation, Step, Writer, is_owner, plan};
 use crate::protocol::Purpose;
 use crate::publish::PublishError;
-use crate::tenancy::Home;
 
 /// Removes what a ledger lists, once it was told to.
 pub async fn reconcile(object: Arc<RecordLedger>, ctx: Arc<Context>) -> Result<Action, Error> {
@@ -70,12 +69,8 @@ async fn pass(ctx: &Context, object: &RecordLedger) -> Result<Action, Error> {
 
 /// Whether only key records are left, which wait for mail in flight, and the owner text that guards them.
 fn only_keys(book: &Book) -> bool {
-    let left = book
-        .leaving
-        .values()
-        .flat_map(|departure| departure.entries.values());
-    let mut entries = book.written.values().chain(left);
-    entries.all(|entry| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner)
+    book.entries()
+        .all(|(_, entry)| entry.withdraw_after.is_some() || entry.purpose == Purpose::Owner)
 }
 
 /// Whether another operator owns the domain by now.
@@ -91,14 +86,7 @@ async fn step(
     book: &mut Book,
     now: Timestamp,
 ) -> Result<(Plan, Result<(), PublishError>), Error> {
-    let mut names: BTreeMap<Home, BTreeSet<Name>> = BTreeMap::new();
-    let left = book.leaving.values().flat_map(|departure| &departure.entries);
-    for (key, entry) in book.written.iter().chain(left) {
-        names
-            .entry(entry.home.clone())
-            .or_default()
-            .insert(key.name.clone());
-    }
+    let names = ground::by_home(book.entries().map(|(key, entry)| (&key.name, &entry.home)));
     let mut publishers = Publishers::new();
     ground::connect(ctx, &mut publishers, names.keys()).await;
     let live = ground::read(&publishers, names).await;

@@ -330,8 +330,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     plan
 }
 
-/// The groups, and what stays at a new home; each knows what we wrote at it before. A kind of text that was declared there and is no more would
-/// otherwise count as somebody else's, and stay for ever.
+/// The groups, and what stays at a new home; each knows what we wrote at it before. A kind of text that was declared there
+/// and is no more would otherwise count as somebody else's, and stay for ever.
 fn with_past(situation: &Situation<'_>, housed: &Housed) -> Vec<Group> {
     let groups = situation.groups.iter().chain(&housed.carried);
     let mut groups: Vec<Group> = groups.cloned().collect();

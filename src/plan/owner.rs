@@ -208,24 +208,20 @@ fn values(texts: &[&str]) -> Values {
     texts.iter().map(|text| Value::Txt((*text).to_owned())).collect()
 }
 
+fn owners(values: &Values) -> impl Iterator<Item = Owner> {
+    values.iter().filter_map(Value::as_txt).filter_map(Owner::parse)
+}
+
 fn remembered(entry: &Written) -> impl Iterator<Item = Owner> {
-    entry
-        .values
-        .iter()
-        .filter_map(Value::as_txt)
-        .filter_map(Owner::parse)
+    owners(&entry.values)
 }
 
 /// Whether one of these texts is of the same operator as the known ones and newer than all of them.
 pub(super) fn is_newer(texts: &Values, known: &Values) -> bool {
-    let owners = |values: &Values| -> Vec<Owner> {
-        let texts = values.iter().filter_map(Value::as_txt);
-        texts.filter_map(Owner::parse).collect()
-    };
-    let known = owners(known);
+    let known: Vec<Owner> = owners(known).collect();
     let same = |owner: &Owner, other: &Owner| owner.cluster == other.cluster && owner.uid == other.uid;
     let newer = |owner: &Owner| known.iter().all(|k| same(owner, k) && k.epoch < owner.epoch);
-    !known.is_empty() && owners(texts).iter().any(newer)
+    !known.is_empty() && owners(texts).any(|owner| newer(&owner))
 }
 
 fn newest(entry: Option<&Written>) -> Option<Owner> {

@@ -23,7 +23,7 @@ pub struct Move {
     pub home: Home,
     /// The providers that serve the names now.
     pub to: BTreeSet<String>,
-    /// Who serves the zone by the word of the zone above.
+    /// Who serves the zone by the word of the zone above; nobody: it could not be asked.
     pub delegated_to: BTreeSet<Name>,
     /// The name servers of the zone at the new home, as far as they could be found.
     pub servers: BTreeSet<Name>,
@@ -33,25 +33,44 @@ pub struct Move {
     pub unproven: Option<Key>,
     /// What others have at the old home and the new one lacks.
     pub lacking: Vec<String>,
-    /// Whether the zone above could be asked.
-    pub known: bool,
     /// Why the old home could not be read.
     pub unread: Option<PublishError>,
-    /// Since when the world asks other servers than those of the old home.
-    pub away: Option<Timestamp>,
-    /// When the copies at the old home go.
+    /// When the copies at the old home go; `None` as long as the world may ask there.
     pub ends: Option<Timestamp>,
 }
 
-impl Move {
+/// How far a move is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    HomeUnproven,
+    DelegationUnknown,
+    Delegation,
+    /// Until then.
+    Caches(Timestamp),
+    HomeUnreadable,
+}
+
+impl Stage {
     /// One word for the condition `Moving`.
-    fn reason(&self) -> &'static str {
-        match (self.ends, self.proven, self.known) {
-            (Some(_), _, _) if self.unread.is_some() => "OldHomeUnreadable",
-            (Some(_), _, _) => "AwaitingCaches",
-            (None, Truth::False, _) => "NewHomeUnproven",
-            (None, _, false) => "DelegationUnknown",
-            (None, Truth::True | Truth::Unknown, true) => "AwaitingDelegation",
+    fn reason(self) -> &'static str {
+        match self {
+            Self::HomeUnproven => "NewHomeUnproven",
+            Self::DelegationUnknown => "DelegationUnknown",
+            Self::Delegation => "AwaitingDelegation",
+            Self::Caches(_) => "AwaitingCaches",
+            Self::HomeUnreadable => "OldHomeUnreadable",
+        }
+    }
+}
+
+impl Move {
+    fn stage(&self) -> Stage {
+        match self.ends {
+            Some(_) if self.unread.is_some() => Stage::HomeUnreadable,
+            Some(ends) => Stage::Caches(ends),
+            None if self.proven == Truth::False => Stage::HomeUnproven,
+            None if self.delegated_to.is_empty() => Stage::DelegationUnknown,
+            None => Stage::Delegation,
         }
     }
 
@@ -59,40 +78,35 @@ impl Move {
     fn message(&self) -> String {
         let Home { provider, zone } = &self.home;
         let to = listed(&self.to);
-        let what = format!("{zone} moves from {provider} to {to}: ");
-        let what = what
-            + &match self.reason() {
-                "OldHomeUnreadable" => {
-                    let why = self.unread.as_ref().map(ToString::to_string).unwrap_or_default();
-                    format!(
-                        "the world asks the new servers, but the copies at {provider} cannot be removed: {why}"
-                    )
-                }
-                "AwaitingCaches" => {
-                    let ends = self.ends.map(|end| end.to_string()).unwrap_or_default();
-                    format!(
-                        "the world asks the new servers; the copies at {provider} go after {ends}, when caches have forgotten the old ones"
-                    )
-                }
-                "NewHomeUnproven" if self.servers.is_empty() => {
-                    "every record is being written there; leave the delegation as it is".to_owned()
-                }
-                "NewHomeUnproven" => {
-                    let key = self
-                        .unproven
-                        .as_ref()
-                        .map(ToString::to_string)
-                        .unwrap_or_default();
-                    format!(
-                        "the name servers there ({}) do not all answer with {key} yet; leave the delegation as it is",
-                        listed(&self.servers)
-                    )
-                }
-                "DelegationUnknown" => format!(
-                    "nobody could be asked to whom {zone} is delegated; until that is known the copies at {provider} stay"
-                ),
-                _ => self.waits_for_delegation(),
-            };
+        let what = match self.stage() {
+            Stage::HomeUnreadable => {
+                let why = self.unread.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!(
+                    "the world asks the new servers, but the copies at {provider} cannot be removed: {why}"
+                )
+            }
+            Stage::Caches(ends) => format!(
+                "the world asks the new servers; the copies at {provider} go after {ends}, when caches have forgotten the old ones"
+            ),
+            Stage::HomeUnproven if self.servers.is_empty() => {
+                "every record is being written there; leave the delegation as it is".to_owned()
+            }
+            Stage::HomeUnproven => {
+                let key = self
+                    .unproven
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                format!(
+                    "the name servers there ({}) do not all answer with {key} yet; leave the delegation as it is",
+                    listed(&self.servers)
+                )
+            }
+            Stage::DelegationUnknown => format!(
+                "nobody could be asked to whom {zone} is delegated; until that is known the copies at {provider} stay"
+            ),
+            Stage::Delegation => self.waits_for_delegation(),
+        };
         let lacking = match self.lacking.as_slice() {
             [] => String::new(),
             [one] => format!("; {one} is missing at {to}"),
@@ -101,7 +115,7 @@ impl Move {
                 format!("; {first} and {more} more records of others are missing at {to}, see status.moving")
             }
         };
-        what + &lacking
+        format!("{zone} moves from {provider} to {to}: {what}{lacking}")
     }
 
     fn waits_for_delegation(&self) -> String {
@@ -125,12 +139,12 @@ pub(super) fn verdict(moves: &[Move]) -> Option<(&'static str, String)> {
     // Whatever still needs somebody comes before what only needs time.
     let first = moves
         .iter()
-        .min_by_key(|each| (each.away.is_some(), &each.home))?;
+        .min_by_key(|each| (each.ends.is_some(), &each.home))?;
     let more = match moves.len() {
         1 => String::new(),
         n => format!(" (and {} more, see status.moving)", n - 1),
     };
-    Some((first.reason(), first.message() + &more))
+    Some((first.stage().reason(), first.message() + &more))
 }
 
 /// The rows of `status.moving`.
@@ -159,7 +173,7 @@ pub(super) fn rows(moves: &[Move]) -> Vec<MoveStatus> {
             .map(|text| bounded_text(text))
             .collect(),
         remove_after: each.ends.map(Time),
-        reason: each.reason().to_owned(),
+        reason: each.stage().reason().to_owned(),
         message: bounded_text(&each.message()),
     };
     moves.iter().take(8).map(row).collect()

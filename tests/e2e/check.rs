@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::{Site, SiteOptions, apply, eventually, kubectl};
+use crate::harness::{Site, SiteOptions, apply, eventually};
 
 /// The exit code, and what was printed.
 fn check(site: &Site, more: &[&str]) -> (i32, String) {
@@ -38,20 +38,9 @@ fn a_ready_domain_passes_and_a_broken_record_is_named() {
     }
     // It must not mend what is broken below.
     operator.freeze(true);
-    let list = |arguments: &[&str]| kubectl(&[arguments, &["-o", "yaml"]].concat());
-    let file = |name: &str, text: &str| {
-        let path = site.file(name);
-        std::fs::write(&path, text).expect("a temporary file can be written");
-        path.display().to_string()
-    };
-    let domain = file(
-        "domain.yaml",
-        &list(&["-n", &site.namespace, "get", "maildomain", "mail"]),
-    );
-    let ledgers = file(
-        "ledgers.yaml",
-        &list(&["-n", &site.system, "get", "recordledgers"]),
-    );
+    let [domain, ledgers] = site
+        .declared_and_remembered()
+        .map(|path| path.display().to_string());
     let declared = ["-f", &domain, "-f", &ledgers];
     let (code, said) = check(&site, &declared);
     assert_eq!(code, 0, "{said}");

@@ -1,11 +1,13 @@
 //! Each record of a good domain broken in each way that happens: `maildomain check` must say just what is wrong. The table
 //! is committed; `UPDATE_EXPECT=1` writes it anew, to be read before it is kept.
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::server::NameServer;
 use serde_json::Value as Json;
+
+use crate::server::NameServer;
 
 /// A way in which records are broken: makes of a line of the zone what stands there instead.
 type Way = fn(&Line) -> Option<Vec<String>>;
@@ -117,15 +119,12 @@ fn every_broken_record_is_named_and_nothing_else() {
 /// What is wrong with a zone: ids of checks that fail or warn, and RRsets that are not as declared.
 fn check(case: &Path, zone: &str) -> BTreeSet<String> {
     let server = NameServer::start(zone);
-    let config: PathBuf =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-{}.yaml", server.port()));
-    std::fs::write(&config, server.configuration()).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_maildomain"))
         .current_dir(case)
         .args(["check", "-f", "domain.yaml", "--output", "json", "--dns-port"])
         .arg(server.port().to_string())
         .arg("--config")
-        .arg(&config)
+        .arg(server.configuration_file())
         .stdin(Stdio::null())
         .output()
         .unwrap();

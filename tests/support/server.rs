@@ -1,6 +1,7 @@
 //! A name server on this machine that answers with a zone in text.
 
 use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -57,6 +58,13 @@ impl NameServer {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// A file with [`Self::configuration`].
+    pub(crate) fn configuration_file(&self) -> PathBuf {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}.yaml", self.port));
+        std::fs::write(&path, self.configuration()).unwrap();
+        path
     }
 
     /// A configuration of the operator with this server for its zones.

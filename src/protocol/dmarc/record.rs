@@ -4,7 +4,7 @@
 
 use crate::api::{Alignment, DmarcPolicy};
 use crate::name::Name;
-use crate::protocol::tag_list::{self, Problem, TagList, shown};
+use crate::protocol::tag_list::{self, Problem, Tag, TagList, shown};
 
 /// A policy record that receivers take for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,9 @@ const KNOWN: [&str; 15] = [
     "v", "p", "sp", "np", "adkim", "aspf", "rua", "ruf", "fo", "t", "psd", "pct", "rf", "ri", "V",
 ];
 
+/// Removed by RFC 9989.
+const REMOVED: [&str; 3] = ["pct", "rf", "ri"];
+
 /// Reads a TXT record at a `_dmarc` name. `None`: it has nothing to do with DMARC, such as what a wildcard answers.
 pub fn parse(text: &str) -> Option<Result<DmarcRecord, VersionFault>> {
     let squeezed = tag_list::without_blanks(text).to_ascii_lowercase();
@@ -111,32 +114,23 @@ pub fn strictness(record_text: &str) -> Option<DmarcPolicy> {
 }
 
 /// What whoever wrote this will have meant.
-fn mended(text: &str, bad: &[(&str, String, &str)]) -> String {
-    const REMOVED: [&str; 3] = ["pct", "rf", "ri"];
-    let mut tags: Vec<(&str, &str)> = vec![("v", "DMARC1")];
-    let mut reports = None;
-    for part in text.split(';').map(str::trim) {
-        match part
-            .split_once('=')
-            .map(|(tag, value)| (tag.trim(), value.trim()))
-        {
-            Some((tag, value)) => {
-                let counts = KNOWN.contains(&tag)
-                    && !REMOVED.contains(&tag)
-                    && bad.iter().all(|(name, ..)| *name != tag);
-                if counts && tag != "V" && tags.iter().all(|(known, _)| *known != tag) {
-                    tags.push((tag, value));
-                }
-            }
-            None if part.to_ascii_lowercase().starts_with("mailto:") => reports = Some(part),
-            None => {}
-        }
-    }
-    if tags.iter().all(|(tag, _)| *tag != "rua") {
-        tags.extend(reports.map(|address| ("rua", address)));
-    }
-    let tags: Vec<String> = tags.iter().map(|(tag, value)| format!("{tag}={value}")).collect();
-    tags.join("; ")
+fn mended(text: &str, list: &TagList<'_>, bad: &[(&str, String, &str)]) -> String {
+    let counts = |tag: &&Tag<'_>| {
+        KNOWN.contains(&tag.name)
+            && !REMOVED.contains(&tag.name)
+            && !tag.name.eq_ignore_ascii_case("v")
+            && bad.iter().all(|(name, ..)| *name != tag.name)
+    };
+    let kept = list.tags.iter().filter(counts);
+    let kept = kept.map(|tag| format!("{}={}", tag.name, tag.value));
+    let is_address = |part: &&str| !part.contains('=') && part.to_ascii_lowercase().starts_with("mailto:");
+    let address = text.rsplit(';').map(str::trim).find(is_address);
+    let reports = address.filter(|_| list.value("rua").is_none());
+    std::iter::once("v=DMARC1".to_owned())
+        .chain(kept)
+        .chain(reports.map(|address| format!("rua={address}")))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl DmarcRecord {
@@ -165,7 +159,7 @@ impl DmarcRecord {
             .flatten(),
             aggregate_reports: uris("rua"),
             failure_reports: uris("ruf"),
-            removed: ["pct", "rf", "ri"]
+            removed: REMOVED
                 .into_iter()
                 .filter_map(|tag| Some((tag, list.value(tag)?.to_owned())))
                 .collect(),
@@ -173,7 +167,7 @@ impl DmarcRecord {
             failure_options: list.value("fo").map(str::to_owned),
             shouted: text.starts_with('V'),
             syntax: syntax(&list),
-            mended: mended(text, &bad_values),
+            mended: mended(text, &list, &bad_values),
             bad_values,
         }
     }

@@ -435,6 +435,19 @@ impl Site {
         self.directory.join(name)
     }
 
+    /// Files with the MailDomain `mail` and the RecordLedgers as the cluster has them, for commands without a cluster.
+    pub fn declared_and_remembered(&self) -> [PathBuf; 2] {
+        let list = |arguments: &[&str]| kubectl(&[arguments, &["-o", "yaml"]].concat());
+        let file = |name: &str, text: &str| {
+            let path = self.file(name);
+            std::fs::write(&path, text).expect("a temporary file can be written");
+            path
+        };
+        let domain = list(&["-n", &self.namespace, "get", "maildomain", "mail"]);
+        let ledgers = list(&["-n", &self.system, "get", "recordledgers"]);
+        [file("domain.yaml", &domain), file("ledgers.yaml", &ledgers)]
+    }
+
     /// Asks for the deletion of the MailDomain `mail`.
     pub fn delete_soon(&self) {
         kubectl(&[

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use super::zone::{Key, Zone};
-use crate::harness::{Site, kubectl};
+use crate::harness::Site;
 
 /// The lines of a plan.
 #[derive(Debug, Default)]
@@ -21,19 +21,12 @@ impl Announced {
     /// Asks the program, with what the cluster declares and remembers.
     #[track_caller]
     pub fn by(site: &Site, more: &[&str]) -> Self {
-        let list = |arguments: &[&str]| kubectl(&[arguments, &["-o", "yaml"]].concat());
-        let domain = list(&["-n", &site.namespace, "get", "maildomain", "mail"]);
-        let ledgers = list(&["-n", &site.system, "get", "recordledgers"]);
-        let file = |name: &str, text: &str| {
-            let path = site.file(name);
-            std::fs::write(&path, text).expect("a temporary file can be written");
-            path
-        };
+        let [domain, ledgers] = site.declared_and_remembered();
         let output = Command::new(env!("CARGO_BIN_EXE_maildomain"))
             .args(["plan", "--live", "--output", "bind", "--filename"])
-            .arg(file("domain.yaml", &domain))
+            .arg(domain)
             .arg("--filename")
-            .arg(file("ledgers.yaml", &ledgers))
+            .arg(ledgers)
             .arg("--config")
             .arg(site.file("config.yaml"))
             .args(more)
