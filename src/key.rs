@@ -185,6 +185,16 @@ pub fn modulus_bits(octets: &[u8]) -> Option<usize> {
     Some(modulus.len() * 8 - unused)
 }
 
+/// Modulus and exponent of a PKCS#1 RSAPublicKey, most significant octet first.
+pub fn rsa_numbers(octets: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let key = RsaPublicKeyRef::try_from(octets).ok()?;
+    let number = |octets: &[u8]| octets.to_vec();
+    Some((
+        number(key.modulus.as_bytes()),
+        number(key.public_exponent.as_bytes()),
+    ))
+}
+
 /// Whether a declared public key can be published.
 pub fn check_public(algorithm: KeyAlgorithm, p_value: &str) -> Result<(), KeyError> {
     PublicKey::parse(algorithm, p_value).map(|_| ())

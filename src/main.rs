@@ -188,15 +188,15 @@ fn reference(table: Table) -> String {
                     .condition()
                     .map_or_else(String::new, |c| format!("`{c}`"));
                 format!(
-                    "`{}` | {} | {} | {condition}",
-                    check.id, protocol.name, check.title
+                    "`{}` | {} | {} | {} | {condition}",
+                    check.id, protocol.name, check.title, check.source
                 )
             })
             .collect(),
     };
     let head = match table {
         Table::Reasons | Table::ProviderReasons => "reason | meaning",
-        Table::Checks => "check | protocol | what must hold | a failure holds back",
+        Table::Checks => "check | protocol | what must hold | where that is said | a failure holds back",
     };
     let rule = vec!["---"; head.matches('|').count() + 1].join(" | ");
     [head.to_owned(), rule]

@@ -24,10 +24,12 @@ pub enum RecordType {
     Ptr,
     /// Text, RFC 1035 section 3.3.14.
     Txt,
+    /// Type 99, which RFC 7208 section 3.1 gave up: only ever looked for. Its values are texts.
+    Spf,
 }
 
 impl RecordType {
-    /// Every type, in the order of the enum.
+    /// Every type that is written and read, in the order of the enum.
     pub const ALL: [Self; 6] = [Self::A, Self::Aaaa, Self::Cname, Self::Mx, Self::Ptr, Self::Txt];
 
     /// The mnemonic that zone files use.
@@ -39,10 +41,11 @@ impl RecordType {
             Self::Mx => "MX",
             Self::Ptr => "PTR",
             Self::Txt => "TXT",
+            Self::Spf => "SPF",
         }
     }
 
-    /// The type with this mnemonic, if it is one of ours.
+    /// The type with this mnemonic, if it is one that is written and read.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -99,7 +102,7 @@ impl Value {
             RecordType::Aaaa => Self::Aaaa(text.parse().ok()?),
             RecordType::Cname => Self::Cname(Name::parse(text).ok()?),
             RecordType::Ptr => Self::Ptr(Name::parse(text).ok()?),
-            RecordType::Txt => Self::Txt(unquoted(text)?),
+            RecordType::Txt | RecordType::Spf => Self::Txt(unquoted(text)?),
             RecordType::Mx => {
                 let (preference, host) = text.split_once(' ')?;
                 let exchange = if host.trim() == "." {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Severity, Truth};
-use crate::finding::{Finding, Gate};
+use crate::api::Truth;
 use crate::lookup::{Answer, Direct, Failure, Server};
-use crate::name::Name;
 use crate::plan::Group;
 use crate::record::{Key, Value, Values};
 
@@ -131,39 +129,10 @@ fn compare(group: &Group, answer: &Answer) -> Comparison {
     }
 }
 
-/// Servers that answered nothing although another server of the zone did: a warning, each server once.
-pub fn silent_servers(direct: &Direct) -> Vec<Finding> {
-    let mut failures: BTreeMap<&Server, (Failure, &Name)> = BTreeMap::new();
-    let mut heard: std::collections::BTreeSet<&Server> = std::collections::BTreeSet::new();
-    for (key, answers) in &direct.answers {
-        for (server, answer) in answers {
-            match answer {
-                Answer::Failed(failure) => drop(failures.entry(server).or_insert((*failure, &key.name))),
-                Answer::Records { .. } | Answer::NoData { .. } | Answer::NxDomain { .. } => {
-                    heard.insert(server);
-                }
-            }
-        }
-    }
-    failures
-        .into_iter()
-        .filter(|(server, _)| !heard.contains(server))
-        .map(|(server, (failure, name))| Finding {
-            severity: Severity::Warn,
-            id: "dns-server-silent",
-            name: server.name.to_string(),
-            message: format!(
-                "{} ({}) {failure} when asked for {name}. Repair it, or take it out of the NS records.",
-                server.name, server.address
-            ),
-            gate: Gate::Nothing,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
     use crate::protocol::{Purpose, Wanted};
     use crate::record::RecordType;
 
@@ -269,32 +238,5 @@ mod tests {
             Truth::Unknown
         );
         assert_eq!(judged(vec![]).verified, Truth::Unknown);
-    }
-
-    #[test]
-    fn a_server_that_answers_something_is_not_silent() {
-        let key = |t| Key::new(name("example.com"), t);
-        let direct = Direct {
-            answers: BTreeMap::from([
-                (
-                    key(RecordType::Txt),
-                    vec![
-                        (server(1), texts(&[GOOD])),
-                        (server(2), Answer::Failed(Failure::Timeout)),
-                    ],
-                ),
-                (
-                    key(RecordType::Mx),
-                    vec![
-                        (server(1), Answer::Failed(Failure::Timeout)),
-                        (server(2), Answer::Failed(Failure::Timeout)),
-                    ],
-                ),
-            ]),
-            unreachable: BTreeMap::new(),
-        };
-        let findings = silent_servers(&direct);
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].name, "ns2.example.net");
     }
 }

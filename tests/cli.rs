@@ -15,8 +15,9 @@
 
 #[path = "support/broken.rs"]
 mod broken;
+#[path = "support/checks.rs"]
+mod checks;
 #[path = "support/dns.rs"]
-#[expect(dead_code, reason = "the rest is for tests/cases.rs")]
 mod dns;
 #[path = "support/server.rs"]
 mod server;

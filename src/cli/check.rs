@@ -11,6 +11,7 @@ pub use super::report::Form;
 use super::subject::Subject;
 use super::{documents::Declared, observed};
 use crate::controller::look::look;
+use crate::finding::Finding;
 use crate::intent::{Key, Sender};
 use crate::name::{Name, Selector};
 use crate::plan::group;
@@ -180,7 +181,8 @@ async fn judge(setting: &Setting, target: &Target) -> Judged {
             };
             let mut seen = look(&setting.looker, &declaration, &[], heard).await;
             seen.findings = seen.findings.into_iter().map(observed::worded).collect();
-            findings::judged(domain, &[], &seen, observed::speaks, unseen)
+            let speaks = |finding: &Finding| observed::speaks(finding, selectors);
+            findings::judged(domain, &[], &seen, speaks, unseen)
         }
     }
 }

@@ -10,11 +10,8 @@ use crate::finding::Finding;
 use crate::lookup::{Answer, Facts};
 use crate::name::Name;
 use crate::plan::{Group, zone_lines};
-use crate::protocol::{ALL, bimi, dkim, dmarc, hosts, legacy, mx, ptr, spf};
+use crate::protocol::{ALL, bimi, dkim, dmarc, dns, hosts, legacy, mx, ptr, spf};
 use crate::record::{Key, RecordType, Value};
-
-/// The block of what no protocol asks for: the name servers themselves.
-const PLUMBING: &str = "DNS";
 
 /// One domain, judged. The JSON form is what scripts read: fields are added, none is renamed.
 #[derive(Debug, Serialize)]
@@ -132,7 +129,7 @@ pub(super) fn judged(
     speaks: impl Fn(&Finding) -> bool,
     not_looked_at: Vec<String>,
 ) -> Judged {
-    let names = ALL.iter().map(|protocol| protocol.name).chain([PLUMBING]);
+    let names = ALL.iter().map(|protocol| protocol.name);
     let findings: Vec<&Finding> = seen.findings.iter().filter(|finding| speaks(finding)).collect();
     let block = |name: &'static str| {
         let said: Vec<&&Finding> = findings.iter().filter(|f| protocol_of(f.id) == name).collect();
@@ -188,7 +185,9 @@ fn instead(finding: &Finding, seen: &Seen) -> Option<String> {
 
 fn protocol_of(id: &str) -> &'static str {
     let has = |protocol: &&crate::protocol::Protocol| protocol.checks.iter().any(|check| check.id == id);
-    ALL.iter().find(has).map_or(PLUMBING, |protocol| protocol.name)
+    ALL.iter()
+        .find(has)
+        .map_or(dns::PROTOCOL.name, |protocol| protocol.name)
 }
 
 fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclared, Truth)]) -> Verdict {
@@ -240,6 +239,7 @@ fn place(key: &Key, value: &Value) -> &'static str {
     match key.record_type {
         RecordType::Mx => mx::PROTOCOL.name,
         RecordType::Ptr => ptr::PROTOCOL.name,
+        RecordType::Spf => legacy::PROTOCOL.name,
         _ if is_leftover => legacy::PROTOCOL.name,
         _ if has("_domainkey") => dkim::PROTOCOL.name,
         _ if has("_bimi") => bimi::PROTOCOL.name,
@@ -253,7 +253,8 @@ fn place(key: &Key, value: &Value) -> &'static str {
 /// Everything of a protocol that was seen; where nothing stands at the name that matters most, that too.
 fn records(domain: &Name, seen: &Seen, protocol: &str) -> Vec<Record> {
     let mut records = Vec::new();
-    for (key, answer) in &seen.known {
+    let is_probe = |key: &Key| key.name.labels().any(|label| label == dns::NOBODY);
+    for (key, answer) in seen.known.iter().filter(|(key, _)| !is_probe(key)) {
         let record = |ttl, values, failure| Record {
             name: key.name.to_string(),
             kind: key.record_type.as_str(),
@@ -296,7 +297,8 @@ fn is_mail(key: &Key, value: &Value) -> bool {
 /// The protocol to which it is worth a line that nothing stands there.
 fn misses(domain: &Name, key: &Key) -> Option<&'static str> {
     let mut labels = key.name.labels();
-    let is_selector = labels.next().is_some_and(|label| !label.starts_with('_'));
+    let is_name = |label: &str| !label.starts_with('_') && label != dns::NOBODY;
+    let is_selector = labels.next().is_some_and(is_name);
     match key.record_type {
         RecordType::Mx if &key.name == domain => Some(mx::PROTOCOL.name),
         RecordType::Txt if &key.name == domain => Some(spf::PROTOCOL.name),

@@ -149,6 +149,9 @@ pub(super) fn worded(mut finding: Finding) -> Finding {
             finding.name
         );
     }
+    for said in [" from sender", " of sender"] {
+        finding.message = finding.message.replace(&format!("{said} {SENDER}"), "");
+    }
     finding
 }
 
@@ -163,9 +166,10 @@ pub(super) fn keys(selectors: &[Selector]) -> Vec<SigningKey> {
     selectors.iter().map(key).collect()
 }
 
-/// Whether a finding says something of a domain of which nothing is declared.
-pub(super) fn speaks(finding: &Finding) -> bool {
-    !NEED_A_DECLARATION.contains(&finding.id)
+/// Whether a finding says something of a domain of which nothing is declared. Without a selector nobody knows whether it signs.
+pub(super) fn speaks(finding: &Finding, selectors: &[Selector]) -> bool {
+    let needs_keys = finding.id == "dmarc-reject-readiness";
+    !NEED_A_DECLARATION.contains(&finding.id) && (!needs_keys || !selectors.is_empty())
 }
 
 /// What cannot be seen from outside, so that silence about it is not taken for praise.

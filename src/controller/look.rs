@@ -14,7 +14,7 @@ use crate::protocol::alignment::{self, Proof};
 use crate::protocol::spf::{self, Burden};
 use crate::protocol::{self, Declaration, Evidence};
 use crate::record::Key;
-use crate::verify::{Verdict, silent_servers, verify};
+use crate::verify::{Verdict, verify};
 
 /// Rounds of questions: a chain of ten SPF includes and a DMARC walk fit well.
 const ROUNDS: usize = 24;
@@ -56,9 +56,7 @@ pub async fn look(
     };
     let mut known = heard;
     known.extend(verdicts.iter().filter_map(worst));
-    let (mut findings, senders, known) = judge(looker, declaration, known).await;
-    findings.extend(silent_servers(&direct));
-    findings.sort();
+    let (findings, senders, known) = judge(looker, declaration, &direct, known).await;
     Seen {
         verdicts,
         direct,
@@ -72,11 +70,12 @@ pub async fn look(
 async fn judge(
     looker: &Looker,
     declaration: &Declaration<'_>,
+    direct: &Direct,
     mut known: BTreeMap<Key, Answer>,
 ) -> (Vec<Finding>, Proof, BTreeMap<Key, Answer>) {
     let mut budget = QUESTIONS;
     for round in 1.. {
-        let (findings, senders, mut missing) = examine(declaration, &known);
+        let (findings, senders, mut missing) = examine(declaration, direct, &known);
         missing.retain(|key| !known.contains_key(key));
         if missing.is_empty() || round > ROUNDS || budget == 0 {
             return (findings, senders, known);
@@ -123,12 +122,14 @@ async fn burden(looker: &Looker, name: &Name, text: &str) -> Burden {
 /// One run of all checks; pure.
 fn examine(
     declaration: &Declaration<'_>,
+    direct: &Direct,
     known: &BTreeMap<Key, Answer>,
 ) -> (Vec<Finding>, Proof, BTreeSet<Key>) {
     let facts = Facts::new(known.clone());
     let evidence = Evidence {
         declaration,
         facts: &facts,
+        direct,
     };
     let findings = protocol::findings(&evidence);
     let senders = alignment::senders_proven(&evidence);

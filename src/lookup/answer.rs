@@ -137,8 +137,23 @@ fn value(data: &RData) -> Option<Value> {
             let octets = text.txt_data.iter().flat_map(|string| string.iter().copied());
             Some(Value::Txt(octets.map(char::from).collect()))
         }
+        // Type 99 has the form of TXT.
+        RData::Unknown { code, rdata } if u16::from(*code) == 99 => {
+            character_strings(&rdata.anything).map(Value::Txt)
+        }
         _ => None,
     }
+}
+
+/// The character-strings of a record, joined; `None` where the lengths do not fit.
+fn character_strings(mut octets: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    while let Some((length, rest)) = octets.split_first() {
+        let (string, rest) = rest.split_at_checked(usize::from(*length))?;
+        text.extend(string.iter().copied().map(char::from));
+        octets = rest;
+    }
+    Some(text)
 }
 
 #[cfg(test)]

@@ -236,14 +236,18 @@ impl Looker {
             match self.answer(key, *resolver, Mode::Resolver, deadline).await {
                 Answer::Failed(Failure::ServFail) => {
                     let unchecked = self.answer(key, *resolver, Mode::Unchecked, deadline).await;
-                    if !matches!(unchecked, Answer::Failed(_)) {
-                        failure = Failure::Bogus;
-                    } else if failure != Failure::Bogus {
-                        failure = Failure::ServFail;
+                    if matches!(unchecked, Answer::Failed(_)) {
+                        failure = failure.or_rather(Failure::ServFail);
+                        continue;
+                    }
+                    // It may have come to an answer in between: only who refuses twice has found fault with the signatures.
+                    match self.answer(key, *resolver, Mode::Resolver, deadline).await {
+                        Answer::Failed(Failure::ServFail) => failure = Failure::Bogus,
+                        Answer::Failed(other) => failure = failure.or_rather(other),
+                        answer => return answer,
                     }
                 }
-                Answer::Failed(_) if failure == Failure::Bogus => {}
-                Answer::Failed(other) => failure = other,
+                Answer::Failed(other) => failure = failure.or_rather(other),
                 answer => return answer,
             }
         }

@@ -68,6 +68,13 @@ pub enum Failure {
     NotAsked,
 }
 
+impl Failure {
+    /// That data is bogus is what one resolver knows; that others fail says nothing against it.
+    fn or_rather(self, other: Self) -> Self {
+        if self == Self::Bogus { self } else { other }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -157,6 +164,11 @@ impl Facts {
         }
         self.missing.borrow_mut().insert(key);
         Answer::Failed(Failure::NotAsked)
+    }
+
+    /// Everything that is known.
+    pub fn answers(&self) -> impl Iterator<Item = (&Key, &Answer)> {
+        self.answers.iter()
     }
 
     /// The questions that were asked of these facts and not answered by them; forgets them.

@@ -14,6 +14,7 @@ pub(crate) fn wire_type(record_type: RecordType) -> rr::RecordType {
         RecordType::Mx => rr::RecordType::MX,
         RecordType::Ptr => rr::RecordType::PTR,
         RecordType::Txt => rr::RecordType::TXT,
+        RecordType::Spf => rr::RecordType::Unknown(99),
     }
 }
 

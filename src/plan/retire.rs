@@ -67,7 +67,12 @@ pub(super) fn beside(
             | Purpose::Dmarc
             | Purpose::Bimi
             | Purpose::Owner,
-            RecordType::A | RecordType::Aaaa | RecordType::Cname | RecordType::Mx | RecordType::Ptr,
+            RecordType::A
+            | RecordType::Aaaa
+            | RecordType::Cname
+            | RecordType::Mx
+            | RecordType::Ptr
+            | RecordType::Spf,
         ) => {
             // It may have retired as a whole before it was declared again.
             marks.retiring.clear();
@@ -162,7 +167,8 @@ fn may_retire(situation: &Situation<'_>, key: &Key, entry: &Written) -> bool {
             | RecordType::Cname
             | RecordType::Mx
             | RecordType::Ptr
-            | RecordType::Txt,
+            | RecordType::Txt
+            | RecordType::Spf,
         ) => false,
     }
 }

@@ -40,7 +40,7 @@ fn live(lines: &[&str]) -> Live {
             RecordType::Txt => unquoted(content).map(Value::Txt),
             RecordType::Cname => Name::parse(content).ok().map(Value::Cname),
             RecordType::Mx => content.split_once(' ').map(|(p, h)| mx(p.parse().unwrap(), h)),
-            RecordType::Aaaa | RecordType::Ptr => unreachable!("not used in these cases"),
+            RecordType::Aaaa | RecordType::Ptr | RecordType::Spf => unreachable!("not used in these cases"),
         };
         let rrset = live
             .rrsets

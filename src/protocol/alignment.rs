@@ -3,7 +3,7 @@
 //! The same question decides whether a held DMARC policy may go out; see [`senders_proven`].
 
 use super::{Check, Declaration, Evidence, PolicyGate, Protocol, Wanted, dkim, dmarc, spf};
-use crate::api::{Alignment, Severity};
+use crate::api::{Alignment, DmarcPolicy, Severity};
 use crate::finding::{Finding, Gate};
 use crate::intent::Sender;
 use crate::lookup::Failure;
@@ -13,14 +13,23 @@ use crate::name::Name;
 pub const PROTOCOL: Protocol = Protocol {
     name: "alignment",
     desired,
-    checks: &[IDENTIFIERS],
+    checks: &[IDENTIFIERS, READINESS],
 };
 
 const IDENTIFIERS: Check = Check {
     id: "align-identifiers",
     title: "every sender has an aligned identifier",
+    source: "RFC 9989 section 4.4",
     gate: Gate::Ready,
     run: identifiers,
+};
+
+const READINESS: Check = Check {
+    id: "dmarc-reject-readiness",
+    title: "no policy refuses the mail of a declared sender",
+    source: "RFC 9989 sections 5.1.6 and 7.4",
+    gate: Gate::Nothing,
+    run: readiness,
 };
 
 fn desired(_: &Declaration<'_>) -> Vec<Wanted> {
@@ -200,6 +209,35 @@ fn identifiers(evidence: &Evidence<'_>) -> Vec<Finding> {
         .iter()
         .filter_map(judge)
         .collect()
+}
+
+/// What a strict policy does to senders that do not authenticate, or only in the way that forwarding breaks.
+fn readiness(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let domain = &evidence.declaration.intent.domain;
+    let applied = dmarc::policy(evidence.facts, domain).ok().flatten();
+    let Some(policy) = applied.and_then(|applied| applied.effective()) else {
+        return Vec::new();
+    };
+    let harm = match policy {
+        DmarcPolicy::None => return Vec::new(),
+        DmarcPolicy::Quarantine => "puts all of its mail aside",
+        DmarcPolicy::Reject => "refuses all of its mail",
+    };
+    let judge = |sender: &Sender| {
+        let name = &sender.name;
+        let message = match (by_spf(evidence, sender), by_dkim(evidence, sender)) {
+            (Aligned::No(spf), Aligned::No(dkim)) => format!(
+                "The DMARC policy {harm} from sender {name}: {spf} and {dkim}. Mend one of them now, or publish p=none until one passes."
+            ),
+            (Aligned::Yes, Aligned::No(dkim)) if policy == DmarcPolicy::Reject => format!(
+                "With p=reject all forwarded mail of sender {name} is refused: {dkim}, and SPF breaks on the way. Give it a DKIM key (dkim.keys), or publish p=quarantine until it has one."
+            ),
+            (Aligned::Yes | Aligned::No(_) | Aligned::Unknown, _) => return None,
+        };
+        Some(READINESS.finding(Severity::Fail, domain, message))
+    };
+    let senders = evidence.declaration.intent.senders.iter();
+    senders.filter_map(judge).collect()
 }
 
 #[cfg(test)]

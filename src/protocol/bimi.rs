@@ -20,24 +20,28 @@ pub const PROTOCOL: Protocol = Protocol {
 const LOCATION: Check = Check {
     id: "bimi-location",
     title: "one BIMI record at the selector",
+    source: "BIMI draft, Assertion Record Discovery",
     gate: Gate::Bimi,
     run: location,
 };
 const SYNTAX: Check = Check {
     id: "bimi-syntax",
     title: "the BIMI record can be read",
+    source: "BIMI draft, Assertion Record Definition",
     gate: Gate::Bimi,
     run: syntax,
 };
 const EVIDENCE: Check = Check {
     id: "bimi-evidence",
     title: "a mark certificate is named",
+    source: "BIMI draft, Authority Evidence",
     gate: Gate::Bimi,
     run: certificate,
 };
 const DMARC_GATE: Check = Check {
     id: "bimi-dmarc-gate",
     title: "DMARC is strict enough for a logo",
+    source: "BIMI draft, Authentication Requirements",
     gate: Gate::Bimi,
     run: dmarc_gate,
 };

@@ -13,26 +13,37 @@ use crate::record::{RecordType, Value};
 pub const PROTOCOL: Protocol = Protocol {
     name: "legacy",
     desired,
-    checks: &[SENDER_ID, DOMAINKEYS_POLICY, ADSP],
+    checks: &[SENDER_ID, DOMAINKEYS_POLICY, ADSP, SPF_TYPE_99],
 };
 
 const SENDER_ID: Check = Check {
     id: "legacy-sender-id",
     title: "no Sender ID record",
+    source: "RFC 4406 (Historic), RFC 6686",
     gate: Gate::Nothing,
     run: sender_id,
 };
 const DOMAINKEYS_POLICY: Check = Check {
     id: "legacy-domainkeys-policy",
     title: "no DomainKeys policy",
+    source: "RFC 4870 (Historic)",
     gate: Gate::Nothing,
     run: domainkeys_policy,
 };
 const ADSP: Check = Check {
     id: "legacy-adsp",
     title: "no ADSP record",
+    source: "RFC 5617 (Historic)",
     gate: Gate::Nothing,
     run: adsp,
+};
+
+const SPF_TYPE_99: Check = Check {
+    id: "legacy-spf-type99",
+    title: "SPF stands in TXT and not in type SPF",
+    source: "RFC 7208 sections 3.1 and 14.1",
+    gate: Gate::Nothing,
+    run: spf_type_99,
 };
 
 fn desired(declaration: &Declaration<'_>) -> Vec<Wanted> {
@@ -94,6 +105,30 @@ fn adsp(evidence: &Evidence<'_>) -> Vec<Finding> {
     name.and_then(|name| judge(evidence, &ADSP, &name, is_adsp, advice, false))
         .into_iter()
         .collect()
+}
+
+/// Receivers ask for TXT alone.
+fn spf_type_99(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let judge = |name: Name| {
+        let given_up = evidence.facts.ask(&name, RecordType::Spf).texts().ok()?;
+        let text = given_up.first()?;
+        let texts = evidence.facts.ask(&name, RecordType::Txt).texts().ok()?;
+        let in_use = !matches!(spf::parse::select(texts), spf::parse::Selected::None);
+        let (severity, fix) = if in_use {
+            (Severity::Warn, "Remove it; the TXT record counts".to_owned())
+        } else {
+            (
+                Severity::Fail,
+                format!("Store {} as a TXT record in its place", shown(text)),
+            )
+        };
+        let message =
+            format!("{name} has a record of type SPF (99), which no receiver asks for since 2014. {fix}.");
+        Some(SPF_TYPE_99.finding(severity, name, message))
+    };
+    let mut domains = spf::return_path_domains(evidence.declaration.intent);
+    domains.insert(evidence.declaration.intent.domain.clone());
+    domains.into_iter().filter_map(judge).collect()
 }
 
 /// Whether a legacy record stands at a name, and whether somebody asked for it.

@@ -7,6 +7,7 @@ pub mod alignment;
 pub mod bimi;
 pub mod dkim;
 pub mod dmarc;
+pub mod dns;
 pub mod hosts;
 pub mod legacy;
 pub mod mx;
@@ -18,7 +19,7 @@ use std::fmt;
 
 use crate::finding::{Finding, Gate};
 use crate::intent::Intent;
-use crate::lookup::Facts;
+use crate::lookup::{Direct, Facts};
 use crate::name::{Name, Selector};
 use crate::record::{Key, Value, Values};
 
@@ -40,6 +41,8 @@ pub struct Check {
     pub id: &'static str,
     /// What the check asks, in a few words.
     pub title: &'static str,
+    /// Where that is said: document and section.
+    pub source: &'static str,
     /// What it holds back when it fails.
     pub gate: Gate,
     /// The check itself.
@@ -57,6 +60,7 @@ pub const ALL: &[Protocol] = &[
     alignment::PROTOCOL,
     bimi::PROTOCOL,
     legacy::PROTOCOL,
+    dns::PROTOCOL,
 ];
 
 /// Everything that the wanted records follow from.
@@ -239,6 +243,8 @@ pub struct Evidence<'a> {
     pub declaration: &'a Declaration<'a>,
     /// What receivers see.
     pub facts: &'a Facts,
+    /// What every authoritative server says of the records that are wanted.
+    pub direct: &'a Direct,
 }
 
 /// The records of every protocol, in the order of [`ALL`].

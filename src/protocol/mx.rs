@@ -24,6 +24,7 @@ pub const PROTOCOL: Protocol = Protocol {
 const PRESENT: Check = Check {
     id: "mx-present",
     title: "Bounces have somewhere to go",
+    source: "RFC 5321 section 5.1",
     gate: Gate::Deliverable,
     run: present,
 };
@@ -31,6 +32,7 @@ const PRESENT: Check = Check {
 const TARGET_FORM: Check = Check {
     id: "mx-target-form",
     title: "MX names a host, not an alias or an address",
+    source: "RFC 5321 section 5.1, RFC 2181 section 10.3",
     gate: Gate::Deliverable,
     run: target_form,
 };
@@ -38,6 +40,7 @@ const TARGET_FORM: Check = Check {
 const TARGET_RESOLVES: Check = Check {
     id: "mx-target-resolves",
     title: "MX hosts have addresses",
+    source: "RFC 5321 section 5.1",
     gate: Gate::Deliverable,
     run: target_resolves,
 };
@@ -45,6 +48,7 @@ const TARGET_RESOLVES: Check = Check {
 const NULL_MISUSE: Check = Check {
     id: "mx-null-misuse",
     title: "No null MX at a domain that sends",
+    source: "RFC 7505 section 3",
     gate: Gate::Deliverable,
     run: null_misuse,
 };

@@ -20,12 +20,13 @@ use crate::record::{RecordType, Value};
 pub const PROTOCOL: Protocol = Protocol {
     name: "PTR",
     desired,
-    checks: &[FORWARD_CONFIRMED, EGRESS_CONFIRMED, HELO_IDENTITY],
+    checks: &[FORWARD_CONFIRMED, EGRESS_CONFIRMED, HELO_IDENTITY, GENERIC],
 };
 
 const FORWARD_CONFIRMED: Check = Check {
     id: "ptr-forward-confirmed",
     title: "The reverse name of each sending address leads back to it",
+    source: "RFC 8601 section 3, RFC 1912 section 2.1",
     gate: Gate::Hosts,
     run: forward_confirmed,
 };
@@ -33,13 +34,23 @@ const FORWARD_CONFIRMED: Check = Check {
 const EGRESS_CONFIRMED: Check = Check {
     id: "ptr-egress-confirmed",
     title: "The reverse names of egress ranges lead back to their addresses",
+    source: "RFC 8601 section 3, RFC 1912 section 2.1",
     gate: Gate::Nothing,
     run: egress_confirmed,
+};
+
+const GENERIC: Check = Check {
+    id: "ptr-generic",
+    title: "Reverse names of senders look like those of servers",
+    source: "RFC 1912 section 2.1",
+    gate: Gate::Nothing,
+    run: generic,
 };
 
 const HELO_IDENTITY: Check = Check {
     id: "helo-identity",
     title: "Mail hosts greet with a name that the world knows",
+    source: "RFC 5321 section 4.1.1.1",
     gate: Gate::Hosts,
     run: helo_identity,
 };
@@ -198,6 +209,47 @@ fn confirmed(facts: &Facts, names: &[Name], address: IpAddr) -> Result<bool, Fai
     answers
         .into_iter()
         .try_fold(false, |_, found| found.map(|_| false))
+}
+
+/// Labels of names that providers give to lines of homes and to machines that nobody named.
+const LINES: [&str; 12] = [
+    "dyn", "dynamic", "dhcp", "pool", "dsl", "adsl", "ppp", "dial", "cable", "compute", "client", "customer",
+];
+
+/// Filters take such a name for a home line, whatever it leads to.
+fn generic(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let intent = evidence.declaration.intent;
+    let hosts = sending_hosts(intent).filter(|host| host.reverse != Reverse::Ignore);
+    let addresses = hosts.flat_map(|host| host.addresses().iter().map(move |address| (host, *address)));
+    let judge = |(host, address): (&Host, IpAddr)| {
+        let names = reverse_names(evidence.facts, address).ok()?;
+        let name = names.iter().find(|name| looks_generated(name, address))?;
+        let message = format!(
+            "The reverse name of {address} is {name}, which looks like that of a home line, and many filters refuse such. Have `{}. PTR {}.` set.",
+            Name::reverse(address),
+            host.name
+        );
+        Some(GENERIC.finding(Severity::Warn, Name::reverse(address), message))
+    };
+    addresses.filter_map(judge).collect()
+}
+
+/// Whether a name holds the numbers of its address, or the words of a line.
+fn looks_generated(name: &Name, address: IpAddr) -> bool {
+    let words: Vec<&str> = name
+        .as_str()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .collect();
+    let numbers: Vec<String> = match address {
+        IpAddr::V4(v4) => v4.octets().iter().map(u8::to_string).collect(),
+        IpAddr::V6(v6) => v6.segments()[4..]
+            .iter()
+            .map(|part| format!("{part:x}"))
+            .collect(),
+    };
+    let held = |order: &[String]| words.windows(order.len()).any(|window| window == order);
+    let reversed: Vec<String> = numbers.iter().rev().cloned().collect();
+    held(&numbers) || held(&reversed) || words.iter().any(|word| LINES.contains(word))
 }
 
 /// That the name resolves at all, and to what is declared, is `host-resolves`; this is about the name itself.

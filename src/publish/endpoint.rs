@@ -158,6 +158,7 @@ fn from_target(record_type: RecordType, text: &str, format: TxtFormat) -> Option
                 },
             })
         }
+        RecordType::Spf => None,
         RecordType::Txt => Some(Value::Txt(match format {
             TxtFormat::Quoted => record::unquoted(text)?,
             TxtFormat::Raw => text.bytes().map(char::from).collect(),

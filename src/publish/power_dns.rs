@@ -401,7 +401,7 @@ fn decode(record_type: RecordType, content: &str) -> Option<Value> {
             })
         }
         RecordType::Txt if content.starts_with('"') => record::unquoted(content).map(Value::Txt),
-        RecordType::Txt => None,
+        RecordType::Txt | RecordType::Spf => None,
     }
 }
 

@@ -24,7 +24,7 @@ use maildomain::publish::seen;
 use maildomain::record::{Key, RecordType};
 use maildomain::status::{self, Account, KeyState, Patience, StaleAfter};
 use maildomain::tenancy::{Home, Refusal, Tenant, belongs, place};
-use maildomain::verify::{Verdict, silent_servers, verify};
+use maildomain::verify::{Verdict, verify};
 
 use crate::dns::NameServers;
 use crate::keys::pair;
@@ -159,8 +159,7 @@ impl<'a> Course<'a> {
             to_be_seen.iter().map(|group| group.key.clone()).collect(),
         );
         let verdicts = verify(&to_be_seen, &direct);
-        let (mut findings, senders) = judge(&declaration, &servers, &verdicts);
-        findings.extend(silent_servers(&direct));
+        let (mut findings, senders) = judge(&declaration, &servers, &direct, &verdicts);
         findings.extend(plan.note.clone());
         findings.sort();
         self.prove(&direct, &verdicts);
@@ -425,6 +424,7 @@ fn ask(servers: &NameServers, keys: BTreeSet<Key>) -> Direct {
 fn judge(
     declaration: &Declaration<'_>,
     servers: &NameServers,
+    direct: &Direct,
     verdicts: &BTreeMap<Key, Verdict>,
 ) -> (Vec<maildomain::finding::Finding>, Proof) {
     let wrong = verdicts
@@ -438,6 +438,7 @@ fn judge(
         let evidence = Evidence {
             declaration,
             facts: &facts,
+            direct,
         };
         let (findings, senders) = (
             protocol::findings(&evidence),

@@ -1,4 +1,4 @@
-//! A name server on this machine that answers with a zone in text.
+//! Name servers on this machine that answer with a zone in text.
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, PTR, SOA, TXT};
 use hickory_proto::rr::{self, RData, Record};
-use maildomain::lookup::Answer;
+use maildomain::lookup::{Answer, Failure};
 use maildomain::name::Name;
 use maildomain::record::{Key, RecordType, Value, character_strings};
 
 use crate::dns::NameServers;
-use crate::zone::{Zone, lines};
+use crate::zone::{Zone, lines, record_type};
 
-/// Answers until it is dropped.
+/// The addresses of the two servers; the first is the resolver as well.
+const ADDRESSES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
+
+/// Two name servers and a validating resolver. They answer until they are dropped.
 pub(crate) struct NameServer {
     port: u16,
     apexes: Vec<String>,
+    addresses: &'static [&'static str],
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl NameServer {
@@ -30,29 +34,48 @@ impl NameServer {
     pub(crate) fn start(text: &str) -> Self {
         let is_failure = |line: &&str| line.ends_with(" TIMEOUT") || line.ends_with(" REFUSED");
         let (failures, records): (Vec<&str>, Vec<&str>) = lines(text).partition(is_failure);
-        let zone = Zone::parse(&records.join("\n"));
+        Self::serve(&records.join("\n"), &failures.join("\n"), &ADDRESSES[..1])
+    }
+
+    /// Starts two that hold the zone, less what is said of them (see [`NameServers`]).
+    pub(crate) fn start_two(zone: &str, overrides: &str) -> Self {
+        Self::serve(zone, overrides, &ADDRESSES)
+    }
+
+    fn serve(zone: &str, overrides: &str, addresses: &'static [&'static str]) -> Self {
+        let zone = Zone::parse(zone);
         let apexes: Vec<String> = zone
             .rrsets
             .keys()
             .filter(|(_, kind)| kind == "SOA")
             .map(|(owner, _)| owner.clone())
             .collect();
-        let servers = NameServers::new(&zone, &failures.join("\n"));
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, ours) = (stop.clone(), apexes.clone());
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                serve(&socket, &servers, &ours);
-            }
+        let is_bogus = |line: &&str| line.ends_with(" BOGUS");
+        let beneath: Vec<&str> = lines(overrides).filter(|line| !is_bogus(line)).collect();
+        let servers = Arc::new(Servers {
+            seen: NameServers::new(&zone, overrides),
+            beneath: NameServers::new(&zone, &beneath.join("\n")),
         });
+        let (port, sockets) = sockets(addresses);
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, socket)| {
+                let (stopped, apexes, servers) = (stop.clone(), apexes.clone(), servers.clone());
+                std::thread::spawn(move || {
+                    while !stopped.load(Ordering::Relaxed) {
+                        answer_one(&socket, &servers, index, &apexes);
+                    }
+                })
+            })
+            .collect();
         Self {
             port,
             apexes,
+            addresses,
             stop,
-            thread: Some(thread),
+            threads,
         }
     }
 
@@ -67,12 +90,13 @@ impl NameServer {
         path
     }
 
-    /// A configuration of the operator with this server for its zones.
+    /// A configuration of the operator with these servers for their zones.
     pub(crate) fn configuration(&self) -> String {
+        let servers = self.addresses.join(", ");
         let zones: Vec<String> = self
             .apexes
             .iter()
-            .map(|apex| format!("{apex}: [127.0.0.1]"))
+            .map(|apex| format!("{apex}: [{servers}]"))
             .collect();
         format!(
             "dns: {{zoneServers: {{{}}}, resolvers: [127.0.0.1], queryTimeout: 500ms}}\n",
@@ -84,20 +108,61 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-fn serve(socket: &UdpSocket, servers: &NameServers, apexes: &[String]) {
+/// One port that is free at every address.
+fn sockets(addresses: &[&str]) -> (u16, Vec<UdpSocket>) {
+    for _ in 0..100 {
+        let first = UdpSocket::bind((addresses[0], 0)).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let others: Result<Vec<UdpSocket>, _> = addresses[1..]
+            .iter()
+            .map(|address| UdpSocket::bind((*address, port)))
+            .collect();
+        let Ok(others) = others else { continue };
+        let all: Vec<UdpSocket> = std::iter::once(first).chain(others).collect();
+        for socket in &all {
+            socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        }
+        return (port, all);
+    }
+    panic!("no port is free at {addresses:?}");
+}
+
+fn answer_one(socket: &UdpSocket, servers: &Servers, index: usize, apexes: &[String]) {
     let mut buffer = [0; 4096];
     let Ok((length, from)) = socket.recv_from(&mut buffer) else {
         return;
     };
     let query = Message::from_vec(&buffer[..length]).unwrap();
-    if let Some(reply) = reply(&query, servers, apexes) {
+    if let Some(reply) = reply(&query, servers, index, apexes) {
         socket.send_to(&reply.to_vec().unwrap(), from).unwrap();
+    }
+}
+
+/// What is answered, and what whoever does not validate sees.
+struct Servers {
+    seen: NameServers,
+    beneath: NameServers,
+}
+
+/// What this server says; with recursion desired, what the resolver does.
+fn said(query: &Message, servers: &Servers, index: usize, key: &Key) -> Answer {
+    let asks_resolver = query.metadata.recursion_desired;
+    let answer = if asks_resolver {
+        servers.seen.resolve(key)
+    } else {
+        servers.seen.answers(key).remove(index)
+    };
+    match answer {
+        Answer::Failed(Failure::Bogus) if !asks_resolver || query.metadata.checking_disabled => {
+            servers.beneath.answers(key).remove(index)
+        }
+        answer => answer,
     }
 }
 
@@ -107,7 +172,7 @@ fn wire(text: &str) -> rr::Name {
     name
 }
 
-fn reply(query: &Message, servers: &NameServers, apexes: &[String]) -> Option<Message> {
+fn reply(query: &Message, servers: &Servers, index: usize, apexes: &[String]) -> Option<Message> {
     let asked = &query.queries[0];
     let owner = asked
         .name()
@@ -149,39 +214,74 @@ fn reply(query: &Message, servers: &NameServers, apexes: &[String]) -> Option<Me
         reply.authorities = soa.into_iter().collect();
         return Some(reply);
     }
-    let Some(record_type) = RecordType::parse(&kind) else {
+    let is_type_99 = u16::from(asked.query_type()) == 99;
+    let kind = if is_type_99 { "SPF" } else { &kind };
+    let Some(record_type) = record_type(kind) else {
         reply.authorities = soa.into_iter().collect();
         return Some(reply);
     };
     let key = Key::new(Name::parse(&owner).unwrap(), record_type);
-    match servers.answers(&key).remove(0) {
+    let answer = said(query, servers, index, &key);
+    let alias = servers
+        .beneath
+        .answers(&Key::new(key.name, RecordType::Cname))
+        .remove(0);
+    let whole = query.metadata.recursion_desired;
+    fill(reply, answer, (&owner, record_type), &alias, whole, soa)
+}
+
+/// Writes the answer into the reply; `whole` with what aliases lead to, as a resolver does. `None`: silence.
+fn fill(
+    mut reply: Message,
+    answer: Answer,
+    (owner, record_type): (&str, RecordType),
+    alias: &Answer,
+    whole: bool,
+    soa: Option<Record>,
+) -> Option<Message> {
+    match answer {
         Answer::Records { values, aliases, ttl } if aliases.is_empty() => {
-            reply.answers = values.iter().map(|value| record(&owner, ttl, value)).collect();
+            reply.answers = values
+                .iter()
+                .map(|value| record(owner, ttl, value, record_type))
+                .collect();
+        }
+        Answer::Records { values, aliases, ttl } if whole => {
+            let mut owner = owner.to_owned();
+            for alias in aliases {
+                let value = Value::Cname(alias.clone());
+                reply.answers.push(record(&owner, ttl, &value, RecordType::Cname));
+                owner = alias.to_string();
+            }
+            let records = values.iter().map(|value| record(&owner, ttl, value, record_type));
+            reply.answers.extend(records);
         }
         // The alias itself, as a server without the target's zone answers.
         Answer::Records { aliases, ttl, .. } => {
             let alias = Value::Cname(aliases[0].clone());
-            reply.answers = vec![record(&owner, ttl, &alias)];
+            reply.answers = vec![record(owner, ttl, &alias, RecordType::Cname)];
         }
-        Answer::NoData { .. } => {
-            let alias = servers.answers(&Key::new(key.name, RecordType::Cname)).remove(0);
-            match alias {
-                Answer::Records { values, ttl, .. } => {
-                    reply.answers = values.iter().map(|value| record(&owner, ttl, value)).collect();
-                }
-                _ => reply.authorities = soa.into_iter().collect(),
+        Answer::NoData { .. } => match alias {
+            Answer::Records { values, ttl, .. } => {
+                let record = |value| record(owner, *ttl, value, RecordType::Cname);
+                reply.answers = values.iter().map(record).collect();
             }
-        }
+            _ => reply.authorities = soa.into_iter().collect(),
+        },
         Answer::NxDomain { .. } => {
             reply.metadata.response_code = ResponseCode::NXDomain;
             reply.authorities = soa.into_iter().collect();
         }
+        Answer::Failed(Failure::ServFail | Failure::Bogus) => {
+            reply.metadata.response_code = ResponseCode::ServFail;
+        }
+        Answer::Failed(Failure::Lame) => reply.metadata.authoritative = false,
         Answer::Failed(_) => return None,
     }
     Some(reply)
 }
 
-fn record(owner: &str, ttl: u32, value: &Value) -> Record {
+fn record(owner: &str, ttl: u32, value: &Value, record_type: RecordType) -> Record {
     let data = match value {
         Value::A(address) => RData::A(A(*address)),
         Value::Aaaa(address) => RData::AAAA(AAAA(*address)),
@@ -193,6 +293,15 @@ fn record(owner: &str, ttl: u32, value: &Value) -> Record {
         )),
         Value::Txt(text) => {
             let strings = character_strings(text);
+            if record_type == RecordType::Spf {
+                let octets = strings.iter().flat_map(|string| {
+                    let length = u8::try_from(string.len()).unwrap();
+                    std::iter::once(length).chain(string.iter().copied())
+                });
+                let code = rr::RecordType::Unknown(99);
+                let rdata = NULL::with(octets.collect());
+                return Record::from_rdata(wire(owner), ttl, RData::Unknown { code, rdata });
+            }
             RData::TXT(TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))
         }
     };

@@ -31,6 +31,11 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with(';'))
 }
 
+/// The type with this mnemonic, also the one that the operator only looks for.
+pub(crate) fn record_type(kind: &str) -> Option<RecordType> {
+    RecordType::parse(kind).or_else(|| (kind == "SPF").then_some(RecordType::Spf))
+}
+
 impl Line {
     pub(crate) fn parse(line: &str) -> Self {
         let (owner, rest) = line
@@ -51,7 +56,7 @@ impl Line {
 
     /// Whether the data means something to the operator; a test that says so by mistake would prove nothing.
     pub(crate) fn value(&self) -> Option<Value> {
-        Value::parse(RecordType::parse(&self.kind)?, &self.data)
+        Value::parse(record_type(&self.kind)?, &self.data)
     }
 }
 

@@ -15,45 +15,105 @@ type Verdicts = Vec<(Severity, String)>;
 /// Judges the only record of a selector.
 type Judge = fn(&SigningKey, &KeyText<'_>) -> Verdicts;
 
-const fn check(id: &'static str, title: &'static str, run: fn(&Evidence<'_>) -> Vec<Finding>) -> Check {
+const fn check(
+    id: &'static str,
+    title: &'static str,
+    source: &'static str,
+    run: fn(&Evidence<'_>) -> Vec<Finding>,
+) -> Check {
     Check {
         id,
         title,
+        source,
         gate: Gate::Dkim,
         run,
     }
 }
 
-const KNOWN: Check = check("dkim-key-known", "every declared key is known", known);
-const PRESENT: Check = check("dkim-present", "every selector has a record", present);
-const SINGLE: Check = check("dkim-single", "one record at each selector", single);
-const VERSION: Check = check("dkim-version-tag", "v=DKIM1 comes first", |e| {
-    each(e, &VERSION, version)
-});
-const TAG_LIST: Check = check("dkim-taglist", "the record is a tag list", |e| {
-    each(e, &TAG_LIST, tag_list)
-});
-const KEY_TYPE: Check = check("dkim-key-type", "k= names the kind of key in p=", |e| {
-    each(e, &KEY_TYPE, key_type)
-});
-const ENCODING: Check = check("dkim-key-encoding", "p= is a key that verifiers read", |e| {
-    each(e, &ENCODING, encoding)
-});
-const PRIVATE: Check = check("dkim-private-key-exposed", "no private key in DNS", private);
-const SIZE: Check = check("dkim-key-size", "RSA keys of 2048 to 4096 bits", |e| {
-    each(e, &SIZE, size)
-});
-const REVOKED: Check = check("dkim-active-revoked", "no key in use is revoked", |e| {
-    each(e, &REVOKED, revoked)
-});
-const FLAGS: Check = check("dkim-flags", "no key is in test mode", flags);
-const SERVICE_HASH: Check = check("dkim-service-hash", "s= and h= allow mail and sha256", |e| {
-    each(e, &SERVICE_HASH, service_and_hash)
-});
-const SIGNER_MATCH: Check = check("dkim-signer-match", "DNS holds the key that signs", |e| {
-    each(e, &SIGNER_MATCH, signer_match)
-});
-const ALGORITHM_SET: Check = check("dkim-algorithm-set", "every sender has an RSA key", algorithm_set);
+const KNOWN: Check = check(
+    "dkim-key-known",
+    "every declared key is known",
+    "RFC 6376 section 3.1",
+    known,
+);
+const PRESENT: Check = check(
+    "dkim-present",
+    "every selector has a record",
+    "RFC 6376 section 6.1.2",
+    present,
+);
+const SINGLE: Check = check(
+    "dkim-single",
+    "one record at each selector",
+    "RFC 6376 section 3.6.2.2",
+    single,
+);
+const VERSION: Check = check(
+    "dkim-version-tag",
+    "v=DKIM1 comes first",
+    "RFC 6376 section 3.6.1",
+    |e| each(e, &VERSION, version),
+);
+const TAG_LIST: Check = check(
+    "dkim-taglist",
+    "the record is a tag list",
+    "RFC 6376 section 3.2",
+    |e| each(e, &TAG_LIST, tag_list),
+);
+const KEY_TYPE: Check = check(
+    "dkim-key-type",
+    "k= names the kind of key in p=",
+    "RFC 6376 section 3.6.1, RFC 8463 section 4.2",
+    |e| each(e, &KEY_TYPE, key_type),
+);
+const ENCODING: Check = check(
+    "dkim-key-encoding",
+    "p= is a key that verifiers read",
+    "RFC 6376 section 3.6.1, RFC 8463 section 4.2",
+    |e| each(e, &ENCODING, encoding),
+);
+const PRIVATE: Check = check(
+    "dkim-private-key-exposed",
+    "no private key in DNS",
+    "RFC 6376 section 8",
+    private,
+);
+const SIZE: Check = check(
+    "dkim-key-size",
+    "RSA keys of 2048 to 4096 bits",
+    "RFC 8301 section 3.2",
+    |e| each(e, &SIZE, size),
+);
+const REVOKED: Check = check(
+    "dkim-active-revoked",
+    "no key in use is revoked",
+    "RFC 6376 section 3.6.1",
+    |e| each(e, &REVOKED, revoked),
+);
+const FLAGS: Check = check(
+    "dkim-flags",
+    "no key is in test mode",
+    "RFC 6376 section 3.6.1",
+    flags,
+);
+const SERVICE_HASH: Check = check(
+    "dkim-service-hash",
+    "s= and h= allow mail and sha256",
+    "RFC 6376 section 3.6.1, RFC 8301 section 3.1",
+    |e| each(e, &SERVICE_HASH, service_and_hash),
+);
+const SIGNER_MATCH: Check = check(
+    "dkim-signer-match",
+    "DNS holds the key that signs",
+    "RFC 6376 section 6.1.3",
+    |e| each(e, &SIGNER_MATCH, signer_match),
+);
+const ALGORITHM_SET: Check = check(
+    "dkim-algorithm-set",
+    "every sender has an RSA key",
+    "RFC 8301 section 3.1, RFC 8463 section 6",
+    algorithm_set,
+);
 
 /// Every check of key records.
 pub(super) const ALL: &[Check] = &[
@@ -71,6 +131,7 @@ pub(super) const ALL: &[Check] = &[
     SERVICE_HASH,
     SIGNER_MATCH,
     ALGORITHM_SET,
+    super::quality::QUALITY,
 ];
 
 /// Whether a verifier that finds this record can use it, and it is the key that we hold.

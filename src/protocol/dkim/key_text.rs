@@ -150,6 +150,25 @@ impl Material {
         })
     }
 
+    /// Modulus and exponent, most significant octet first.
+    pub fn rsa_numbers(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let Self::Rsa {
+            octets,
+            form,
+            bits: _,
+        } = self
+        else {
+            return None;
+        };
+        match form {
+            RsaForm::Spki => {
+                let info = SubjectPublicKeyInfoRef::try_from(octets.as_slice()).ok()?;
+                key::rsa_numbers(info.subject_public_key.as_bytes()?)
+            }
+            RsaForm::Pkcs1 => key::rsa_numbers(octets),
+        }
+    }
+
     /// The algorithm of the key, if it is a public key.
     pub fn algorithm(&self) -> Option<KeyAlgorithm> {
         match self {

@@ -2,7 +2,7 @@
 
 use super::discovery::{self, Applied, policy, steps, texts};
 use super::record::{DmarcRecord, Scope, VersionFault, parse};
-use super::{record_text, reports, word};
+use super::{places, record_text, reports, word};
 use crate::api::{DmarcPolicy, Severity};
 use crate::finding::{Finding, Gate};
 use crate::name::Name;
@@ -12,54 +12,63 @@ use crate::protocol::{Check, Evidence, PolicyGate};
 const PRESENT: Check = Check {
     id: "dmarc-present",
     title: "a DMARC policy applies to the domain",
+    source: "RFC 9989 section 4.10.1",
     gate: Gate::Dmarc,
     run: present,
 };
 const SINGLE: Check = Check {
     id: "dmarc-single",
     title: "one DMARC record at the name",
+    source: "RFC 9989 section 4.10",
     gate: Gate::Dmarc,
     run: single,
 };
 const VERSION: Check = Check {
     id: "dmarc-version",
     title: "the record begins with v=DMARC1;",
+    source: "RFC 9989 section 4.7",
     gate: Gate::Dmarc,
     run: version,
 };
 const SYNTAX: Check = Check {
     id: "dmarc-syntax",
     title: "every part of the record is tag=value",
+    source: "RFC 9989 section 4.8",
     gate: Gate::Dmarc,
     run: syntax,
 };
 const POLICY_VALUE: Check = Check {
     id: "dmarc-policy-value",
     title: "every tag has an allowed value",
+    source: "RFC 9989 sections 4.7 and 4.10.1",
     gate: Gate::Dmarc,
     run: policy_value,
 };
 const REMOVED_TAGS: Check = Check {
     id: "dmarc-removed-tags",
     title: "no tag that RFC 9989 removed",
+    source: "RFC 9989 appendix A.6",
     gate: Gate::Nothing,
     run: removed_tags,
 };
 const TEST_FLAG: Check = Check {
     id: "dmarc-test-flag",
     title: "the policy is not in test mode",
+    source: "RFC 9989 section 4.7",
     gate: Gate::Nothing,
     run: test_flag,
 };
 const PSD_FLAG: Check = Check {
     id: "dmarc-psd-flag",
     title: "psd=y only at a registry's suffix",
+    source: "RFC 9989 section 4.7",
     gate: Gate::Nothing,
     run: psd_flag,
 };
 const POLICY_STRENGTH: Check = Check {
     id: "dmarc-policy-strength",
     title: "the policy covers subdomains as well",
+    source: "RFC 9989 section 4.7",
     gate: Gate::Nothing,
     run: policy_strength,
 };
@@ -78,6 +87,9 @@ pub(super) const ALL: &[Check] = &[
     TEST_FLAG,
     PSD_FLAG,
     POLICY_STRENGTH,
+    places::LOCATION,
+    places::INTERMEDIATE,
+    places::DIVERGENCE,
 ];
 
 /// The policy that applies, for the checks that judge its record; `None` where [`PRESENT`] has spoken already.

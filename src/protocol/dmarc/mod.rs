@@ -2,6 +2,7 @@
 
 mod checks;
 mod discovery;
+mod places;
 mod record;
 mod reports;
 #[cfg(test)]

@@ -14,18 +14,21 @@ use crate::record::{RecordType, Value};
 pub(super) const PRESENT: Check = Check {
     id: "dmarc-rua-present",
     title: "somebody gets aggregate reports",
+    source: "RFC 9989 section 5.1.3",
     gate: Gate::Nothing,
     run: present,
 };
 pub(super) const URI: Check = Check {
     id: "dmarc-rua-uri",
     title: "report addresses can be used",
+    source: "RFC 9989 sections 4.6 to 4.8",
     gate: Gate::Nothing,
     run: uri,
 };
 pub(super) const AUTHORIZED: Check = Check {
     id: "dmarc-rua-authorized",
     title: "report receivers elsewhere have agreed",
+    source: "RFC 9990 section 4",
     gate: Gate::Nothing,
     run: authorized,
 };

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::intent::{self, Intent};
 use crate::key::PublicKey;
-use crate::lookup::{Answer, Facts, Failure};
+use crate::lookup::{Answer, Direct, Facts, Failure};
 use crate::name::{Name, Selector};
 use crate::protocol::{Check, Declaration, Evidence, KeyRecord, PolicyGate, SigningKey};
 use crate::record::{Key, RecordType, Value};
@@ -98,7 +98,16 @@ impl Scene {
     }
 
     pub(crate) fn evidence<T>(&self, look: impl Fn(&Evidence<'_>) -> T) -> T {
-        self.declared(|declaration| self.facts(|facts| look(&Evidence { declaration, facts })))
+        self.declared(|declaration| {
+            self.facts(|facts| {
+                let direct = Direct::default();
+                look(&Evidence {
+                    declaration,
+                    facts,
+                    direct: &direct,
+                })
+            })
+        })
     }
 
     /// The findings of these checks: `Fail dkim-present`, each once, in order.
@@ -195,7 +204,7 @@ fn value(record_type: RecordType, data: &str) -> Value {
         RecordType::Aaaa => Value::Aaaa(data.parse().unwrap()),
         RecordType::Cname => Value::Cname(Name::parse(data).unwrap()),
         RecordType::Ptr => Value::Ptr(Name::parse(data).unwrap()),
-        RecordType::Txt => Value::Txt(data.to_owned()),
+        RecordType::Txt | RecordType::Spf => Value::Txt(data.to_owned()),
         RecordType::Mx => {
             let (preference, exchange) = data.split_once(' ').unwrap();
             Value::Mx {

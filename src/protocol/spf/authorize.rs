@@ -21,6 +21,7 @@ use crate::record::RecordType;
 pub const AUTHORIZES_SENDERS: Check = Check {
     id: "spf-authorizes-senders",
     title: "SPF passes every declared sender",
+    source: "RFC 7208 section 4",
     gate: Gate::Spf,
     run: authorizes_senders,
 };
@@ -29,6 +30,7 @@ pub const AUTHORIZES_SENDERS: Check = Check {
 pub const HELO_RECORD: Check = Check {
     id: "spf-helo-record",
     title: "SPF passes each HELO host",
+    source: "RFC 7208 sections 2.3 and 10.1.3",
     gate: Gate::Spf,
     run: helo_record,
 };

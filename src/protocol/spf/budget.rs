@@ -17,6 +17,7 @@ use crate::record::RecordType;
 pub const INCLUDE_TARGET: Check = Check {
     id: "spf-include-target",
     title: "Every include and redirect leads to an SPF record",
+    source: "RFC 7208 section 5.2",
     gate: Gate::Spf,
     run: include_target,
 };
@@ -25,6 +26,7 @@ pub const INCLUDE_TARGET: Check = Check {
 pub const LOOKUPS: Check = Check {
     id: "spf-lookup-limit",
     title: "At most 10 terms ask DNS",
+    source: "RFC 7208 section 4.6.4",
     gate: Gate::Spf,
     run: lookup_limit,
 };
@@ -33,6 +35,7 @@ pub const LOOKUPS: Check = Check {
 pub const VOIDS: Check = Check {
     id: "spf-void-limit",
     title: "At most 2 terms find nothing",
+    source: "RFC 7208 section 4.6.4",
     gate: Gate::Spf,
     run: void_limit,
 };

@@ -15,6 +15,7 @@ use crate::protocol::{Check, Evidence};
 pub const PRESENT: Check = Check {
     id: "spf-present",
     title: "The envelope domain has an SPF record",
+    source: "RFC 7208 section 4.5",
     gate: Gate::Spf,
     run: present,
 };
@@ -23,6 +24,7 @@ pub const PRESENT: Check = Check {
 pub const SINGLE: Check = Check {
     id: "spf-single",
     title: "There is one SPF record, not several",
+    source: "RFC 7208 section 3.2",
     gate: Gate::Spf,
     run: single,
 };
@@ -31,6 +33,7 @@ pub const SINGLE: Check = Check {
 pub const VERSION_TOKEN: Check = Check {
     id: "spf-version-token",
     title: "No text is skipped for a misspelt version",
+    source: "RFC 7208 section 4.5",
     gate: Gate::Spf,
     run: version_token,
 };
@@ -39,6 +42,7 @@ pub const VERSION_TOKEN: Check = Check {
 pub const SYNTAX: Check = Check {
     id: "spf-syntax",
     title: "Every term is well-formed",
+    source: "RFC 7208 section 4.6",
     gate: Gate::Spf,
     run: syntax,
 };
@@ -47,6 +51,7 @@ pub const SYNTAX: Check = Check {
 pub const MECHANISM_AS_MODIFIER: Check = Check {
     id: "spf-mechanism-as-modifier",
     title: "No mechanism is written with an equals sign",
+    source: "RFC 7208 section 6",
     gate: Gate::Spf,
     run: mechanism_as_modifier,
 };
@@ -55,6 +60,7 @@ pub const MECHANISM_AS_MODIFIER: Check = Check {
 pub const TERMINAL: Check = Check {
     id: "spf-terminal",
     title: "The record ends in ~all or -all",
+    source: "RFC 7208 sections 4.7 and 5.1",
     gate: Gate::Spf,
     run: terminal,
 };
@@ -63,6 +69,7 @@ pub const TERMINAL: Check = Check {
 pub const REDIRECT_USE: Check = Check {
     id: "spf-redirect-use",
     title: "redirect is used once and can take effect",
+    source: "RFC 7208 section 6.1",
     gate: Gate::Spf,
     run: redirect_use,
 };
@@ -71,6 +78,7 @@ pub const REDIRECT_USE: Check = Check {
 pub const PTR: Check = Check {
     id: "spf-ptr",
     title: "No term depends on reverse names",
+    source: "RFC 7208 section 5.5",
     gate: Gate::Spf,
     run: ptr,
 };
@@ -79,6 +87,7 @@ pub const PTR: Check = Check {
 pub const BREADTH: Check = Check {
     id: "spf-breadth",
     title: "No term authorises a large part of the internet",
+    source: "RFC 9989 section 7.1",
     gate: Gate::Spf,
     run: breadth,
 };
@@ -87,6 +96,7 @@ pub const BREADTH: Check = Check {
 pub const MACRO: Check = Check {
     id: "spf-macro",
     title: "Macros do what they look like",
+    source: "RFC 7208 section 7, RFC 8616 section 4",
     gate: Gate::Spf,
     run: macros,
 };

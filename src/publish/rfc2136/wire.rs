@@ -49,6 +49,7 @@ pub(super) fn data(record_type: RecordType, text: &str) -> Option<RData> {
             let strings = strings(text)?;
             RData::TXT(TXT::from_bytes(strings.iter().map(Vec::as_slice).collect()))
         }
+        RecordType::Spf => return None,
     })
 }
 

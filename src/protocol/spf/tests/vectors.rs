@@ -4,7 +4,7 @@ use super::intent;
 use super::zone::Zone;
 use crate::api::Severity;
 use crate::intent::Intent;
-use crate::lookup::Facts;
+use crate::lookup::{Direct, Facts};
 use crate::name::Name;
 use crate::protocol::spf::{Burden, Client, PROTOCOL, SenderSpf, burden, check_host, sender_result};
 use crate::protocol::{Declaration, Evidence, PolicyGate};
@@ -37,6 +37,7 @@ fn with_evidence<T>(intent: &Intent, facts: &Facts, run: impl Fn(&Evidence<'_>) 
     run(&Evidence {
         declaration: &declaration,
         facts,
+        direct: &Direct::default(),
     })
 }
 

@@ -95,7 +95,7 @@ fn read_value(record_type: RecordType, text: &str) -> Option<Value> {
         RecordType::Aaaa => Value::Aaaa(text.parse().unwrap()),
         RecordType::Cname => Value::Cname(name(text)?),
         RecordType::Ptr => Value::Ptr(name(text)?),
-        RecordType::Txt => Value::Txt(unquoted(text).unwrap()),
+        RecordType::Txt | RecordType::Spf => Value::Txt(unquoted(text).unwrap()),
         RecordType::Mx => {
             let (preference, host) = text.split_once(' ').unwrap();
             Value::Mx {
