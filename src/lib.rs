@@ -57,6 +57,7 @@
 //! verify.rs          does every authoritative server answer that
 //! status/            conditions, rows, reasons
 //! output.rs          the layouts of a signer's Secret
+//! message/           a received message: envelope, signatures, what a receiver makes of it
 //! lookup/            DNS facts; asking: delegations, servers, resolvers
 //! publish/           the seam to providers; PowerDNS, ExternalDNS, RFC 2136, HTTP; the gate that calls go through
 //! controller/        the shell: watches, passes, writes
@@ -87,6 +88,7 @@ pub mod keyring;
 pub mod lead;
 pub mod lease;
 pub mod lookup;
+pub mod message;
 pub mod metrics;
 pub mod name;
 pub mod output;

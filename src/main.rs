@@ -58,6 +58,7 @@ enum Table {
     Reasons,
     ProviderReasons,
     Checks,
+    MessageChecks,
 }
 
 #[derive(Debug, clap::Args)]
@@ -193,9 +194,14 @@ fn reference(table: Table) -> String {
                 )
             })
             .collect(),
+        Table::MessageChecks => maildomain::message::CHECKS
+            .iter()
+            .map(|check| format!("`{}` | {} | {}", check.id, check.title, check.source))
+            .collect(),
     };
     let head = match table {
         Table::Reasons | Table::ProviderReasons => "reason | meaning",
+        Table::MessageChecks => "check | what must hold | where that is said",
         Table::Checks => "check | protocol | what must hold | where that is said | a failure holds back",
     };
     let rule = vec!["---"; head.matches('|').count() + 1].join(" | ");

@@ -45,6 +45,9 @@ cases! {
     check_as_declared
     check_json
     check_markdown
+    check_message
+    check_message_not_as_declared
+    check_no_message
     check_not_a_domain
     check_not_as_declared
     check_nothing_there

@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "src/intent",
     "src/key.rs",
     "src/keyring.rs",
+    "src/message",
     "src/name.rs",
     "src/output.rs",
     "src/plan",
@@ -67,6 +68,7 @@ const IMPURE: &[&str] = &[
 const SHELL: &[&str] = &[
     "src/admin.rs",
     "src/cli/check.rs",
+    "src/cli/message.rs",
     "src/cli/plan.rs",
     "src/controller",
     "src/lease.rs",

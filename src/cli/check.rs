@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::findings::{self, Judged, Verdict};
 use super::inputs::{self, Setting};
+use super::message;
 use super::report;
 pub use super::report::Form;
 use super::subject::Subject;
@@ -13,6 +14,7 @@ use super::{documents::Declared, observed};
 use crate::controller::look::look;
 use crate::finding::Finding;
 use crate::intent::{Key, Sender};
+use crate::message::NoMessage;
 use crate::name::{Name, Selector};
 use crate::plan::group;
 use crate::protocol::{self, Declaration, PolicyGate, SigningKey};
@@ -26,14 +28,18 @@ use crate::protocol::{self, Declaration, PolicyGate, SigningKey};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The domain in the From of the mail. With --filename: only this one of those that are declared.
-    #[arg(value_name = "DOMAIN", required_unless_present = "files")]
+    #[arg(value_name = "DOMAIN", required_unless_present_any = ["files", "message"])]
     domain: Option<String>,
     /// A file with MailDomains, and RecordLedgers beside them; `-` is standard input. May be given several times.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// A DKIM selector to look at, the s= of a signature. May be given several times.
     #[arg(long = "selector", value_name = "NAME", conflicts_with = "files")]
     selectors: Vec<String>,
+    /// A received message, whole, as its source: it is judged as its receiver would, then the domain in its From with the
+    /// selectors of its signatures. With --filename it is also said what differs from the declaration; `-` is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["domain", "selectors"])]
+    message: Option<PathBuf>,
     /// How it is printed.
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     output: Form,
@@ -60,6 +66,9 @@ pub enum Failure {
     /// Not among those of the files.
     #[error("no MailDomain of the files declares {0}")]
     NotDeclared(Name),
+    /// Not a message.
+    #[error("{0} {1}")]
+    Message(PathBuf, NoMessage),
     /// No thread or socket to ask with.
     #[error("failed to start asking")]
     Start(#[source] std::io::Error),
@@ -72,7 +81,8 @@ pub enum Failure {
 }
 
 /// What is looked at.
-enum Target {
+#[derive(Debug)]
+pub(super) enum Target {
     /// Something is declared.
     Declared(Box<Subject>),
     /// Nothing is.
@@ -82,13 +92,22 @@ enum Target {
 /// Reads, looks, judges, prints; gives the exit code.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let setting = inputs::setting(arguments.config.as_deref(), arguments.dns_port)?;
-    let targets = targets(arguments)?;
+    let message = arguments.message.as_deref().map(message::read).transpose()?;
+    let targets = match &message {
+        Some(message) => message::targets(arguments, message)?,
+        None => targets(arguments)?,
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Start)?;
     let mut judged = Vec::new();
     for target in &targets {
         progress(Some(target.domain()));
         judged.push(runtime.block_on(judge(&setting, target)));
         progress(None);
+    }
+    if let Some(message) = &message {
+        judged.truncate(1);
+        let block = runtime.block_on(message::block(&setting, message, targets.first()));
+        findings::begin_with(&mut judged, block);
     }
     let stdout = std::io::stdout();
     let coloured = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -144,7 +163,7 @@ fn targets(arguments: &Arguments) -> Result<Vec<Target>, Failure> {
 }
 
 impl Target {
-    fn domain(&self) -> &Name {
+    pub(super) fn domain(&self) -> &Name {
         match self {
             Self::Declared(subject) => &subject.declared.intent.domain,
             Self::Observed(domain, _) => domain,

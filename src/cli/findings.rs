@@ -8,6 +8,7 @@ use crate::api::{Severity, Truth};
 use crate::controller::look::Seen;
 use crate::finding::Finding;
 use crate::lookup::{Answer, Facts};
+use crate::message::Account;
 use crate::name::Name;
 use crate::plan::{Group, zone_lines};
 use crate::protocol::{ALL, bimi, dkim, dmarc, dns, hosts, legacy, mx, ptr, spf};
@@ -102,6 +103,8 @@ pub(super) struct NotAsDeclared {
     pub(super) declared: Vec<String>,
     /// Which server says what instead.
     pub(super) seen: String,
+    /// Whether it is known to be otherwise, or nobody could be asked.
+    pub(super) verdict: Verdict,
 }
 
 /// One finding.
@@ -119,6 +122,38 @@ pub(super) struct Said {
     /// The record to write instead, whole, as lines of a zone file, where it follows from what stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) paste: Option<String>,
+}
+
+/// Puts what is said of a message before what is said of its domain; without a domain it stands alone.
+pub(super) fn begin_with(judged: &mut Vec<Judged>, block: Block) {
+    if let Some(first) = judged.first_mut() {
+        first.verdict = first.verdict.max(block.verdict);
+        first.protocols.insert(0, block);
+        return;
+    }
+    judged.push(Judged {
+        domain: "message".to_owned(),
+        verdict: block.verdict,
+        protocols: vec![block],
+        not_looked_at: Vec::new(),
+    });
+}
+
+/// What is said of a message.
+pub(super) fn of_message(account: &Account) -> Block {
+    let severities = account.findings.iter().map(|finding| finding.severity);
+    Block {
+        protocol: "message",
+        verdict: verdict(severities, &[]),
+        records: Vec::new(),
+        summary: Some(printable(&account.summary)),
+        not_as_declared: Vec::new(),
+        findings: account
+            .findings
+            .iter()
+            .map(|finding| said_of(finding, None))
+            .collect(),
+    }
 }
 
 /// Sorts what was seen by protocol.
@@ -142,8 +177,11 @@ pub(super) fn judged(
             summary: (name == spf::PROTOCOL.name)
                 .then(|| weight(domain, seen))
                 .flatten(),
-            not_as_declared: not_as_declared.into_iter().map(|(told, _)| told).collect(),
-            findings: said.into_iter().map(|finding| said_of(finding, seen)).collect(),
+            not_as_declared,
+            findings: said
+                .into_iter()
+                .map(|finding| said_of(finding, Some(seen)))
+                .collect(),
         }
     };
     let mut protocols: Vec<Block> = names.map(block).collect();
@@ -162,9 +200,9 @@ pub(super) fn judged(
     }
 }
 
-fn said_of(finding: &Finding, seen: &Seen) -> Said {
+fn said_of(finding: &Finding, seen: Option<&Seen>) -> Said {
     Said {
-        paste: instead(finding, seen),
+        paste: seen.and_then(|seen| instead(finding, seen)),
         id: finding.id,
         severity: finding.severity,
         name: printable(&finding.name),
@@ -190,13 +228,8 @@ fn protocol_of(id: &str) -> &'static str {
         .map_or(dns::PROTOCOL.name, |protocol| protocol.name)
 }
 
-fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclared, Truth)]) -> Verdict {
-    let of_truth = |truth: Truth| match truth {
-        Truth::True => Verdict::Pass,
-        Truth::False => Verdict::Fail,
-        Truth::Unknown => Verdict::Unknown,
-    };
-    let declared = declared.iter().map(|(_, truth)| of_truth(*truth));
+fn verdict(severities: impl Iterator<Item = Severity>, declared: &[NotAsDeclared]) -> Verdict {
+    let declared = declared.iter().map(|not| not.verdict);
     severities
         .map(Verdict::from)
         .chain(declared)
@@ -205,7 +238,7 @@ fn verdict(severities: impl Iterator<Item = Severity>, declared: &[(NotAsDeclare
 }
 
 /// What is declared, belongs to the protocol, and does not stand at every name server.
-fn not_as_declared(groups: &[Group], seen: &Seen, protocol: &str) -> Vec<(NotAsDeclared, Truth)> {
+fn not_as_declared(groups: &[Group], seen: &Seen, protocol: &str) -> Vec<NotAsDeclared> {
     let mut told = Vec::new();
     for group in groups {
         let Some(verdict) = seen.verdicts.get(&group.key) else {
@@ -224,8 +257,12 @@ fn not_as_declared(groups: &[Group], seen: &Seen, protocol: &str) -> Vec<(NotAsD
                 .map(|value| printable(&value.to_string()))
                 .collect(),
             seen: printable(verdict.message.as_deref().unwrap_or_default()),
+            verdict: match verdict.verified {
+                Truth::False => Verdict::Fail,
+                Truth::True | Truth::Unknown => Verdict::Unknown,
+            },
         };
-        told.push((not, verdict.verified));
+        told.push(not);
     }
     told
 }
@@ -348,13 +385,13 @@ pub(super) fn counts(judged: &Judged) -> BTreeMap<Severity, usize> {
     for said in judged.protocols.iter().flat_map(|block| &block.findings) {
         *counts.entry(said.severity).or_insert(0) += 1;
     }
-    let not = judged
-        .protocols
-        .iter()
-        .map(|block| block.not_as_declared.len())
-        .sum::<usize>();
-    if not > 0 {
-        *counts.entry(Severity::Fail).or_insert(0) += not;
+    for not in judged.protocols.iter().flat_map(|block| &block.not_as_declared) {
+        let severity = if not.verdict == Verdict::Fail {
+            Severity::Fail
+        } else {
+            Severity::Unknown
+        };
+        *counts.entry(severity).or_insert(0) += 1;
     }
     counts
 }

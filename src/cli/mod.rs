@@ -5,6 +5,7 @@ mod documents;
 mod findings;
 pub mod inputs;
 mod memory;
+mod message;
 mod moving;
 mod observed;
 mod past;

@@ -85,14 +85,19 @@ fn picture(judged: &Judged, coloured: bool) -> String {
 fn remarks(block: &Block) -> Vec<(Verdict, String)> {
     let declared = block.not_as_declared.iter().map(|not| {
         let declared = not.declared.join(", ");
+        let how = if not.verdict == Verdict::Fail {
+            "is not as declared"
+        } else {
+            "could not be asked for"
+        };
         let text = format!(
-            "{} {} is not as declared: {}. Declared is {}",
+            "{} {} {how}: {}. Declared is {}",
             not.name,
             not.kind,
             not.seen,
             cut(&declared)
         );
-        (Verdict::Fail, text)
+        (not.verdict, text)
     });
     let findings = block.findings.iter().flat_map(|said| {
         let verdict = Verdict::from(said.severity);

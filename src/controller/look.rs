@@ -56,7 +56,18 @@ pub async fn look(
     };
     let mut known = heard;
     known.extend(verdicts.iter().filter_map(worst));
-    let (findings, senders, known) = judge(looker, declaration, &direct, known).await;
+    let ((findings, senders), known) = settle(looker, known, |facts| {
+        let evidence = Evidence {
+            declaration,
+            facts,
+            direct: &direct,
+        };
+        (
+            protocol::findings(&evidence),
+            alignment::senders_proven(&evidence),
+        )
+    })
+    .await;
     Seen {
         verdicts,
         direct,
@@ -66,19 +77,20 @@ pub async fn look(
     }
 }
 
-/// Runs the checks, asks what they miss, and runs them again until they miss nothing.
-async fn judge(
+/// Runs a judge, asks what it misses, and runs it again until it misses nothing.
+pub async fn settle<T>(
     looker: &Looker,
-    declaration: &Declaration<'_>,
-    direct: &Direct,
     mut known: BTreeMap<Key, Answer>,
-) -> (Vec<Finding>, Proof, BTreeMap<Key, Answer>) {
+    judge: impl Fn(&Facts) -> T,
+) -> (T, BTreeMap<Key, Answer>) {
     let mut budget = QUESTIONS;
     for round in 1.. {
-        let (findings, senders, mut missing) = examine(declaration, direct, &known);
+        let facts = Facts::new(known.clone());
+        let verdict = judge(&facts);
+        let mut missing = facts.take_missing();
         missing.retain(|key| !known.contains_key(key));
         if missing.is_empty() || round > ROUNDS || budget == 0 {
-            return (findings, senders, known);
+            return (verdict, known);
         }
         let asked: BTreeSet<Key> = missing.into_iter().take(budget).collect();
         budget -= asked.len();
@@ -88,52 +100,17 @@ async fn judge(
             known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
         }
     }
-    (Vec::new(), Proof::Unknown, known)
+    (judge(&Facts::new(known.clone())), known)
 }
 
 /// What each of these SPF records, which may not stand there yet, costs receivers.
 pub async fn burdens(looker: &Looker, records: BTreeMap<Name, String>) -> BTreeMap<Name, Burden> {
     let mut burdens = BTreeMap::new();
     for (name, text) in records {
-        let burden = burden(looker, &name, &text).await;
+        let (burden, _) = settle(looker, BTreeMap::new(), |facts| spf::burden(facts, &name, &text)).await;
         burdens.insert(name, burden);
     }
     burdens
-}
-
-async fn burden(looker: &Looker, name: &Name, text: &str) -> Burden {
-    let mut known: BTreeMap<Key, Answer> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        let facts = Facts::new(known.clone());
-        let burden = spf::burden(&facts, name, text);
-        let mut missing = facts.take_missing();
-        missing.retain(|key| !known.contains_key(key));
-        if missing.is_empty() {
-            return burden;
-        }
-        known.extend(looker.receiver(&missing).await);
-        for key in missing {
-            known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
-        }
-    }
-    Burden::Unknown(name.clone(), Failure::NotAsked)
-}
-
-/// One run of all checks; pure.
-fn examine(
-    declaration: &Declaration<'_>,
-    direct: &Direct,
-    known: &BTreeMap<Key, Answer>,
-) -> (Vec<Finding>, Proof, BTreeSet<Key>) {
-    let facts = Facts::new(known.clone());
-    let evidence = Evidence {
-        declaration,
-        facts: &facts,
-        direct,
-    };
-    let findings = protocol::findings(&evidence);
-    let senders = alignment::senders_proven(&evidence);
-    (findings, senders, facts.take_missing())
 }
 
 /// The end of the longest negative answer seen about a key's record, from now.

@@ -1,7 +1,7 @@
 //! DKIM (RFC 6376, 8301, 8463): a key record for every selector, and whether a verifier could use what is there.
 
 mod checks;
-pub(super) mod key_text;
+mod key_text;
 mod quality;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -7,7 +7,7 @@ use crate::finding::{Finding, Gate};
 use crate::intent::{HostAt, ReturnPath};
 use crate::lookup::Answer;
 use crate::name::Name;
-use crate::protocol::dkim::key_text::{KeyText, Material};
+use crate::protocol::dkim::{KeyText, Material};
 use crate::protocol::hosts::{addresses, list};
 use crate::protocol::tag_list::shown;
 use crate::protocol::{Check, Evidence, KeyRecord};
