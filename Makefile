@@ -16,7 +16,7 @@ export ZONES EXTERNALDNS_ZONES BENCH_COUNT
 help:
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: demo test up down generate lint unit contract e2e mutants campaign bench fmt image clean
+.PHONY: demo test up down generate lint unit contract e2e mutants campaign fuzz bench fmt image clean
 demo: ## the whole story on this machine, from nothing to the end; leaves nothing running
 	@tests/demo/run
 
@@ -49,6 +49,9 @@ mutants: ## damages the code in small ways and sees whether the tests notice
 
 campaign: ## in full what `test` runs a few of: properties, interleavings, hostile texts, wrong answers; prints figures
 	@tests/campaign
+
+fuzz: ## every parser on octets of chance, FUZZ_SECONDS (600) for each; what is found is kept in the cache
+	@tests/fuzz/run
 
 bench: ## BENCH_COUNT MailDomains (1000): time, API writes, memory
 	@tests/bench/run

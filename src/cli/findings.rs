@@ -210,15 +210,48 @@ fn said_of(finding: &Finding, seen: Option<&Seen>) -> Said {
     }
 }
 
-/// A key in a form that verifiers do not read is written in one that they do.
+/// The record to write instead, where it follows from what stands there.
 fn instead(finding: &Finding, seen: &Seen) -> Option<String> {
-    (finding.id == "dkim-key-encoding").then_some(())?;
     let key = Key::new(Name::parse(&finding.name).ok()?, RecordType::Txt);
     let Answer::Records { values, ttl, .. } = seen.known.get(&key)? else {
         return None;
     };
-    let meant = values.iter().filter_map(Value::as_txt).find_map(dkim::meant)?;
-    Some(zone_lines(&key, *ttl, [&Value::Txt(meant.record_text())]))
+    let texts = values.iter().filter_map(Value::as_txt);
+    let text = match finding.id {
+        // A key in a form that verifiers do not read, in one that they do.
+        "dkim-key-encoding" => texts.into_iter().find_map(dkim::meant)?.record_text(),
+        "spf-include-target" => {
+            let mut records = texts.filter_map(|text| with_hosts(text, seen));
+            records.next()?
+        }
+        _ => return None,
+    };
+    Some(zone_lines(&key, *ttl, [&Value::Txt(text)]))
+}
+
+/// An SPF record with `a:` in place of each `include:` of a host: it has addresses, and no record to include.
+fn with_hosts(text: &str, seen: &Seen) -> Option<String> {
+    let is_host = |target: &str| {
+        let Ok(name) = Name::parse(target) else {
+            return false;
+        };
+        let values = |kind| {
+            let answer = seen.known.get(&Key::new(name.clone(), kind));
+            answer.and_then(|answer| answer.values().ok())
+        };
+        let has = |kind| values(kind).is_some_and(|values| !values.is_empty());
+        let texts = values(RecordType::Txt).unwrap_or_default();
+        let texts = texts.iter().filter_map(Value::as_txt).map(str::to_owned);
+        let includes_nothing = matches!(spf::parse::select(texts), spf::parse::Selected::None);
+        includes_nothing && (has(RecordType::A) || has(RecordType::Aaaa))
+    };
+    let term = |term: &str| match term.split_once("include:") {
+        Some((sign, target)) if is_host(target) => format!("{sign}a:{target}"),
+        Some(_) | None => term.to_owned(),
+    };
+    let mended: Vec<String> = text.split(' ').map(term).collect();
+    let mended = mended.join(" ");
+    (mended != text && spf::parse::parse(&mended).is_ok()).then_some(mended)
 }
 
 fn protocol_of(id: &str) -> &'static str {

@@ -41,7 +41,7 @@ use crate::metrics::Metrics;
 use crate::name::{Name, Selector};
 use crate::publish::gate::Gates;
 use crate::publish::{PublishError, Publisher, Reach, connect as publish_to};
-use crate::status::Patience;
+use crate::status::{Changes, Patience};
 
 pub use error::Error;
 pub use key_queue::KeyQueue;
@@ -66,6 +66,8 @@ pub struct Memory {
     pub missing_since: BTreeMap<String, Timestamp>,
     /// For how long conditions have been unknown.
     pub patience: Patience,
+    /// How often `Ready` changed lately.
+    pub ready_changes: Changes,
     /// Passes since everything was at rest.
     pub unsettled: u32,
     /// Failed passes in a row.
@@ -227,7 +229,7 @@ impl Context {
     pub async fn event(&self, object: &MailDomain, reason: &str, note: &str) {
         let warning = matches!(
             reason,
-            "Conflict" | "KeyReplaced" | "DriftMended" | "ForeignReplaced" | "DeletionsHeld"
+            "Conflict" | "KeyReplaced" | "DriftMended" | "ForeignReplaced" | "DeletionsHeld" | "Flapping"
         ) || note.starts_with("Ready is False");
         let event = Event {
             type_: if warning {

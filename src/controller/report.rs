@@ -25,7 +25,7 @@ use crate::protocol::PolicyGate;
 use crate::protocol::alignment::Proof;
 use crate::publish::Live;
 use crate::record::Key;
-use crate::status::{self, Account, KeyState, Move, Patience};
+use crate::status::{self, Account, KeyState, Move, Patience, Telling};
 
 /// The declaration cannot be used: says so, changes nothing else.
 pub async fn invalid(
@@ -104,7 +104,7 @@ pub async fn report(
     let mut patience: Patience = ctx.remember(object, |memory| std::mem::take(&mut memory.patience));
     let status = status::compute(&account, &mut patience, ctx.config.stale());
     ctx.remember(object, |memory| memory.patience = patience);
-    events(ctx, object, published, &old, &status).await;
+    events(ctx, object, published, &old, &status, now).await;
     let labels = DomainLabels {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
@@ -307,6 +307,7 @@ async fn events(
     published: &Published,
     old: &MailDomainStatus,
     new: &MailDomainStatus,
+    now: Timestamp,
 ) {
     let mended: Vec<String> = published
         .plan
@@ -348,15 +349,7 @@ async fn events(
         let (reason, note) = status::parted(home, *parting);
         ctx.event(object, reason, &note).await;
     }
-    for condition in &new.conditions {
-        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
-        let changed = before.is_none_or(|before| before.status != condition.status);
-        let first_true = before.is_none() && condition.status != "True";
-        if condition.type_ == "Ready" && changed && !first_true {
-            let note = format!("Ready is {}: {}", condition.status, condition.message);
-            ctx.event(object, &condition.reason, &note).await;
-        }
-    }
+    ready_changed(ctx, object, old, new, now).await;
     for row in new
         .records
         .iter()
@@ -375,6 +368,36 @@ async fn events(
             );
             ctx.event(object, "Conflict", &note).await;
         }
+    }
+}
+
+/// Of `Ready`, see [`status::Changes`].
+const FLAPPING: &str = "Ready goes up and down: its changes are told no more until it has rested for an hour; status.findings says what changes";
+
+/// Up and down, as long as it is news.
+async fn ready_changed(
+    ctx: &Context,
+    object: &MailDomain,
+    old: &MailDomainStatus,
+    new: &MailDomainStatus,
+    now: Timestamp,
+) {
+    let ready = |status: &MailDomainStatus| status.conditions.iter().find(|c| c.type_ == "Ready").cloned();
+    let (before, Some(condition)) = (ready(old), ready(new)) else {
+        return;
+    };
+    let changed = before
+        .as_ref()
+        .is_none_or(|before| before.status != condition.status);
+    let first_true = before.is_none() && condition.status != "True";
+    if !changed || first_true {
+        return;
+    }
+    let note = format!("Ready is {}: {}", condition.status, condition.message);
+    match ctx.remember(object, |memory| memory.ready_changes.note(now)) {
+        Telling::Change => ctx.event(object, &condition.reason, &note).await,
+        Telling::Flapping => ctx.event(object, "Flapping", FLAPPING).await,
+        Telling::Nothing => {}
     }
 }
 

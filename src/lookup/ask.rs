@@ -62,6 +62,23 @@ pub(super) struct Reply {
     pub(super) additionals: Vec<Record>,
 }
 
+impl Reply {
+    /// What a message says; `None` when it cannot be read.
+    pub(super) fn read(octets: &[u8]) -> Option<Self> {
+        Message::from_vec(octets).ok().map(Self::of)
+    }
+
+    fn of(message: Message) -> Self {
+        Self {
+            code: message.metadata.response_code,
+            authoritative: message.metadata.authoritative,
+            answers: message.answers,
+            authorities: message.authorities,
+            additionals: message.additionals,
+        }
+    }
+}
+
 impl Question {
     /// A question for one of our record types.
     pub(super) fn new(name: &Name, record_type: RecordType, mode: Mode) -> Self {
@@ -236,13 +253,7 @@ impl Expected {
         if cut_off {
             return Read::CutOff;
         }
-        Read::Reply(Reply {
-            code: message.metadata.response_code,
-            authoritative: message.metadata.authoritative,
-            answers: message.answers,
-            authorities: message.authorities,
-            additionals: message.additionals,
-        })
+        Read::Reply(Reply::of(message))
     }
 
     /// Servers that refuse may leave the question out.

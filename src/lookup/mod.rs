@@ -109,6 +109,12 @@ impl Answer {
     }
 }
 
+/// What a message of a name server with authority says of an RRset. `None`: it cannot be read.
+pub fn read_answer(octets: &[u8], key: &Key) -> Option<Answer> {
+    let reply = ask::Reply::read(octets)?;
+    Some(answer::read(&reply, key, ask::Mode::Authority))
+}
+
 /// One authoritative server of a zone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Server {

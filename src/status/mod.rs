@@ -3,6 +3,7 @@
 //! Text here is ours: no upstream body, no request id, no time that changes on its own.
 
 mod conditions;
+mod flapping;
 mod held;
 mod moving;
 pub mod provider;
@@ -24,6 +25,7 @@ use crate::record::Key;
 use crate::verify::Verdict;
 
 pub use conditions::condition;
+pub use flapping::{Changes, Telling};
 pub use moving::{Move, parted};
 pub use reasons::REASONS;
 

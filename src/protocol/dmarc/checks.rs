@@ -401,6 +401,10 @@ fn weaker_below(evidence: &Evidence<'_>, hit: &discovery::Hit, scope: Scope) -> 
         Ok(_) | Err(_) => {}
     }
     let own = record.requested(Scope::Own);
+    if record.policy.is_some() && record.subdomain_policy == record.policy {
+        let message = "sp= repeats p= and adds nothing; leave it out.";
+        return vec![(Severity::Info, message.to_owned())];
+    }
     [
         (Scope::Subdomain, "sp", "subdomains"),
         (Scope::NonExistent, "np", "subdomains that do not exist"),

@@ -75,7 +75,7 @@ fn a_good_record_has_no_findings() {
     for text in [
         GOOD,
         "v=DMARC1;p=quarantine;np=reject;adkim=s;aspf=r;psd=n;rua=mailto:a@example.com,mailto:b@m.example.com;",
-        "v=DMARC1; rua=mailto:a@example.com; fo=1; ruf=mailto:a@example.com; p=reject; sp=reject; t=n",
+        "v=DMARC1; rua=mailto:a@example.com; fo=1; ruf=mailto:a@example.com; p=reject; t=n",
     ] {
         let scene = sending().zone(&format!(
             "_dmarc.example.com TXT {text}\nm.example.com A 192.0.2.1"
@@ -89,7 +89,11 @@ const CHANGES: &[(&str, &[&str])] = &[
     // V57: the seed's own record.
     (
         "v=DMARC1; p=reject; sp=reject; mailto:report@example.com",
-        &["Fail dmarc-rua-present", "Fail dmarc-syntax"],
+        &[
+            "Fail dmarc-rua-present",
+            "Fail dmarc-syntax",
+            "Info dmarc-policy-strength",
+        ],
     ),
     // V59
     (
