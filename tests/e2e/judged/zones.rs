@@ -23,6 +23,8 @@ pub(super) struct Domain {
     pub(super) questions: Vec<(Question, String)>,
     /// What `maildomain check` must say: severity and check.
     pub(super) says: Vec<(String, String)>,
+    /// Judges that take one of several records, whichever comes first: what they answer is chance.
+    pub(super) by_chance: BTreeSet<String>,
 }
 
 /// What judges are asked.
@@ -95,6 +97,7 @@ impl Domain {
             records: Vec::new(),
             questions: Vec::new(),
             says: Vec::new(),
+            by_chance: BTreeSet::new(),
         };
         let origin = domain.origin();
         for line in lines(&text(path)) {
@@ -103,6 +106,8 @@ impl Domain {
             } else if let Some(said) = line.strip_prefix("! ") {
                 let (severity, check) = said.split_once(' ').expect("`! SEVERITY CHECK`");
                 domain.says.push((severity.to_owned(), check.to_owned()));
+            } else if let Some(judge) = line.strip_prefix("~ ") {
+                domain.by_chance.insert(judge.to_owned());
             } else {
                 domain.records.push(Record::read(line, &origin, keys));
             }
