@@ -13,7 +13,7 @@ use keys::Keys;
 use ours::Ours;
 use table::Row;
 use work::Directory;
-use zones::{Domain, Published, Question};
+use zones::{Domain, Published, Question, Said};
 
 use crate::harness::run;
 
@@ -95,13 +95,14 @@ fn not_by_the_standards(domain: &Domain, ours: &Ours) -> Vec<String> {
 /// Findings that the file expects and that we do not have.
 fn unsaid(domain: &Domain, ours: &Ours) -> Vec<String> {
     let found = &ours.findings[&domain.name];
-    let missing = domain.says.iter().filter(|(severity, id)| {
-        !found
-            .iter()
-            .any(|finding| finding.severity == *severity && finding.id == *id)
-    });
+    let is_there = |said: &Said| {
+        found.iter().any(|finding| {
+            finding.domain == said.domain && finding.severity == said.severity && finding.id == said.check
+        })
+    };
+    let missing = domain.says.iter().filter(|said| !is_there(said));
     missing
-        .map(|(severity, id)| format!("{}: no {severity} {id} in {found:#?}", domain.name))
+        .map(|said| format!("{}: not there: {said:?}; found: {found:#?}", domain.name))
         .collect()
 }
 

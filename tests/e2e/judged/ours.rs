@@ -33,6 +33,8 @@ pub(super) struct Ours {
 /// One finding of `maildomain check`.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
+    /// The domain that was checked.
+    pub(super) domain: String,
     pub(super) protocol: String,
     pub(super) severity: String,
     pub(super) id: String,
@@ -77,7 +79,8 @@ impl Ours {
 
     /// Whether a protocol's records are in order, as far as failures go.
     pub(super) fn record(&self, domain: &Domain, protocol: &str) -> &'static str {
-        let fails = |f: &Finding| f.protocol == protocol && f.severity == "Fail";
+        let origin = domain.origin();
+        let fails = |f: &Finding| f.domain == origin && f.protocol == protocol && f.severity == "Fail";
         if self.findings[&domain.name].iter().any(fails) {
             "invalid"
         } else {
@@ -116,10 +119,10 @@ fn in_parallel<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + Sync) ->
     done.into_values().collect()
 }
 
-/// The findings about a domain, and about those below it that sign; nothing is declared.
+/// The findings about a domain, and about those below it that are named; nothing is declared.
 fn observe(domain: &Domain, directory: &Directory) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (name, selectors) in domain.selectors() {
+    for (name, selectors) in domain.checked() {
         let mut arguments = vec![name];
         for selector in selectors {
             arguments.extend(["--selector".to_owned(), selector.clone()]);
@@ -145,9 +148,11 @@ fn check(arguments: &[String], directory: &Directory) -> Json {
 fn findings_of(judged: &Json) -> Vec<Finding> {
     let text = |json: &Json| json.as_str().expect("a text").to_owned();
     let list = |json: &Json| json.as_array().cloned().unwrap_or_default();
+    let domain = text(&judged["domain"]);
     let mut findings = Vec::new();
     for block in list(&judged["protocols"]) {
         findings.extend(list(&block["findings"]).iter().map(|said| Finding {
+            domain: domain.clone(),
             protocol: text(&block["protocol"]),
             severity: text(&said["severity"]),
             id: text(&said["id"]),

@@ -21,8 +21,8 @@ pub(super) struct Domain {
     pub(super) records: Vec<Record>,
     /// The questions, with the answers that the standards give.
     pub(super) questions: Vec<(Question, String)>,
-    /// What `maildomain check` must say: severity and check.
-    pub(super) says: Vec<(String, String)>,
+    /// What `maildomain check` must say.
+    pub(super) says: Vec<Said>,
     /// Judges that take one of several records, whichever comes first: what they answer is chance.
     pub(super) by_chance: BTreeSet<String>,
 }
@@ -45,6 +45,15 @@ pub(super) enum Question {
     },
     /// Which policy applies to an author domain.
     Dmarc { author: String },
+}
+
+/// A finding that `maildomain check` must have.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) severity: String,
+    pub(super) check: String,
+    /// The domain that is checked.
+    pub(super) domain: String,
 }
 
 /// A record: owner in full without the final dot, type, data in presentation format.
@@ -78,9 +87,14 @@ impl Domain {
         format!("{}.{SUFFIX}", self.name)
     }
 
-    /// The selectors that are asked about, by the domain that they belong to; the domain itself is always there.
-    pub(super) fn selectors(&self) -> BTreeMap<String, BTreeSet<&String>> {
+    /// The domains to check, with the selectors that are asked about. The domain itself is always there.
+    pub(super) fn checked(&self) -> BTreeMap<String, BTreeSet<&String>> {
         let mut selectors = BTreeMap::from([(self.origin(), BTreeSet::new())]);
+        selectors.extend(
+            self.says
+                .iter()
+                .map(|said| (said.domain.clone(), BTreeSet::new())),
+        );
         for (question, _) in &self.questions {
             if let Question::Dkim { selector, domain, .. } = question {
                 selectors.entry(domain.clone()).or_default().insert(selector);
@@ -104,8 +118,7 @@ impl Domain {
             if let Some(question) = line.strip_prefix("? ") {
                 domain.questions.push(read_question(question));
             } else if let Some(said) = line.strip_prefix("! ") {
-                let (severity, check) = said.split_once(' ').expect("`! SEVERITY CHECK`");
-                domain.says.push((severity.to_owned(), check.to_owned()));
+                domain.says.push(read_said(said, &origin));
             } else if let Some(judge) = line.strip_prefix("~ ") {
                 domain.by_chance.insert(judge.to_owned());
             } else {
@@ -113,6 +126,20 @@ impl Domain {
             }
         }
         domain
+    }
+}
+
+/// `SEVERITY CHECK`, and the domain where it is another one.
+fn read_said(text: &str, origin: &str) -> Said {
+    let mut words = text.split_whitespace().map(str::to_owned);
+    let (Some(severity), Some(check)) = (words.next(), words.next()) else {
+        panic!("not a finding: {text}");
+    };
+    let domain = words.next().unwrap_or_else(|| origin.to_owned());
+    Said {
+        severity,
+        check,
+        domain,
     }
 }
 
