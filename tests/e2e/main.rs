@@ -20,6 +20,7 @@ mod garbage;
 mod golden;
 mod harness;
 mod journey;
+mod judged;
 mod judges;
 mod leaders;
 mod lifecycle;

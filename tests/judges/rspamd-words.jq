@@ -10,6 +10,9 @@ if .error then error("rspamd: \(.error)") else . end |
   dmarc: first_of([["DMARC_BAD_POLICY", "permerror"], ["DMARC_DNSFAIL", "temperror"], ["DMARC_POLICY_REJECT", "fail"],
     ["DMARC_POLICY_QUARANTINE", "fail"], ["DMARC_POLICY_SOFTFAIL", "fail"], ["DMARC_POLICY_ALLOW", "pass"],
     ["DMARC_POLICY_ALLOW_WITH_FAILURES", "pass"]]),
+  # What is asked for a message that fails. It is told of one that fails only.
+  policy: first_of([["DMARC_BAD_POLICY", "permerror"], ["DMARC_DNSFAIL", "temperror"], ["DMARC_POLICY_REJECT", "reject"],
+    ["DMARC_POLICY_QUARANTINE", "quarantine"], ["DMARC_POLICY_SOFTFAIL", "none"], ["DMARC_NA", "absent"]]),
   signatures: (signed("R_DKIM_ALLOW"; "pass") + signed("R_DKIM_REJECT"; "fail") + signed("R_DKIM_PERMFAIL"; "permerror")
     + signed("R_DKIM_TEMPFAIL"; "temperror")),
   symbols: ((.symbols // {}) | keys)
