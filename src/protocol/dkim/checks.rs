@@ -360,8 +360,9 @@ fn encoding(key: &SigningKey, record: &KeyText<'_>) -> Verdicts {
         Some(Material::Rsa {
             form: RsaForm::Pkcs1, ..
         }) => {
-            let message = "p= holds the bare PKCS#1 form of the key, which some verifiers refuse; publish it as SubjectPublicKeyInfo: openssl rsa -RSAPublicKey_in -in key.pem -pubout.";
-            return vec![(Severity::Warn, message.to_owned())];
+            // The letter of RFC 6376 allows it (erratum 3017); OpenDKIM and rspamd do not, so such mail fails at many.
+            let message = "p= holds the bare PKCS#1 form of the key, which widespread verifiers refuse; publish it as SubjectPublicKeyInfo: openssl rsa -RSAPublicKey_in -in key.pem -pubout.";
+            return vec![(Severity::Fail, message.to_owned())];
         }
         Some(Material::Unusable(fault)) => *fault,
         Some(Material::Revoked | Material::Private | Material::Rsa { .. } | Material::Ed25519(_)) | None => {

@@ -117,7 +117,7 @@ fn each_change_has_its_own_finding() {
         (&ed25519, &["Fail dkim-key-type", "Fail dkim-signer-match"], fail),
         (&wrapped, &["Fail dkim-key-encoding"], fail),
         (&cut, &["Fail dkim-key-encoding"], fail),
-        (&pkcs1, &["Warn dkim-key-encoding"], pass),
+        (&pkcs1, &["Fail dkim-key-encoding"], fail),
         (&private, &["Fail dkim-private-key-exposed"], fail),
         (&other, &["Fail dkim-signer-match"], fail),
         ("v=DKIM1; t=y; p=KEY", &["Warn dkim-flags"], fail),

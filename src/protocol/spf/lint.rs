@@ -430,23 +430,31 @@ fn macros(evidence: &Evidence<'_>) -> Vec<Finding> {
             .terms
             .iter()
             .filter_map(|placed| {
-                let why = odd_macro(&placed.term)?;
+                let (severity, why) = odd_macro(&placed.term)?;
                 let message = format!("`{}` at {name} {why}", shown(&placed.term.to_string()));
-                Some(finding(&MACRO, Severity::Warn, name, &message))
+                Some(finding(&MACRO, severity, name, &message))
             })
             .collect()
     })
 }
 
-fn odd_macro(term: &Term) -> Option<&'static str> {
+fn odd_macro(term: &Term) -> Option<(Severity, &'static str)> {
     let is_constant = |domain: &MacroString| !domain.has_macros();
     if matches!(term, Term::Directive(_, Mechanism::Exists(domain)) if is_constant(domain)) {
-        return Some("has no macro and so matches every client or none. List addresses instead.");
+        let why = "has no macro and so matches every client or none. List addresses instead.";
+        return Some((Severity::Warn, why));
     }
-    uses(term, |letter| {
+    if uses(term, |letter| {
         matches!(letter, Letter::LocalPart | Letter::Sender)
-    })
-    .then_some(
-        "puts local parts into DNS questions and never matches one outside ASCII. Use `%{i}` or `%{d}`.",
-    )
+    }) {
+        let why =
+            "puts local parts into DNS questions and never matches one outside ASCII. Use `%{i}` or `%{d}`.";
+        return Some((Severity::Warn, why));
+    }
+    if matches!(term, Term::Directive(_, Mechanism::Include(domain)) if !is_constant(domain)) {
+        // rspamd takes the text as it stands, see tests/judged/disagreements.md.
+        let why = "has a macro in an include, which some filters do not expand. Use `exists:` for it.";
+        return Some((Severity::Info, why));
+    }
+    None
 }
