@@ -111,6 +111,7 @@ pub fn predecessors(slots: &[Slot], lives: &BTreeMap<String, KeyLife>) -> Vec<Si
             name: slot.name.clone(),
             selector,
             record: KeyRecord::Public(PublicKey::read_record(record)?),
+            age: None,
         })
     };
     slots.iter().filter_map(former).collect()
@@ -301,6 +302,7 @@ pub fn signing_key(slot: &Slot, public: Option<&PublicKey>) -> Option<SigningKey
         name: slot.name.clone(),
         selector: slot.selector.clone(),
         record,
+        age: None,
     })
 }
 

@@ -162,6 +162,7 @@ pub(super) fn keys(selectors: &[Selector]) -> Vec<SigningKey> {
         name: selector.to_string(),
         selector: selector.clone(),
         record: KeyRecord::Found,
+        age: None,
     };
     selectors.iter().map(key).collect()
 }

@@ -116,6 +116,7 @@ fn known_keys(intent: &Intent) -> Vec<SigningKey> {
             name: key.name.clone(),
             selector: selector.clone(),
             record,
+            age: None,
         })
     };
     all_keys(intent).filter_map(known).collect()

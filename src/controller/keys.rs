@@ -150,10 +150,22 @@ fn relieve(ctx: &Context, object: &MailDomain, intent: &Intent, held: &[Held], v
 }
 
 /// What mail is signed with, or will be: each declared key that is known, and the predecessors that still sign.
-pub fn signing(held: &[Held], view: &View) -> Vec<SigningKey> {
+pub fn signing(held: &[Held], view: &View, now: jiff::Timestamp) -> Vec<SigningKey> {
     let slots: Vec<Slot> = held.iter().map(|held| held.slot.clone()).collect();
+    let key = |held: &Held| {
+        let proven = view
+            .book
+            .lives
+            .get(&held.slot.id)
+            .and_then(|life| life.proven.as_ref());
+        let key = keyring::signing_key(&held.slot, held.pair.as_ref().map(PrivateKey::public))?;
+        Some(SigningKey {
+            age: proven.map(|time| now.duration_since(time.0)),
+            ..key
+        })
+    };
     held.iter()
-        .filter_map(|held| keyring::signing_key(&held.slot, held.pair.as_ref().map(PrivateKey::public)))
+        .filter_map(key)
         .chain(keyring::predecessors(&slots, &view.book.lives))
         .collect()
 }

@@ -52,7 +52,7 @@ pub async fn publish(
 ) -> Result<Published, Error> {
     let conduct = intent.conduct;
     let private_zone = ctx.is_private(&intent.domain);
-    let keys = keys::signing(held, view);
+    let keys = keys::signing(held, view, now);
     let declare = |policy_gate| Declaration {
         intent,
         keys: &keys,

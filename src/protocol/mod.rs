@@ -97,6 +97,8 @@ pub struct SigningKey {
     pub selector: Selector,
     /// What the selector's record says.
     pub record: KeyRecord,
+    /// For how long it has been proven; `None`: it is not, or nobody knows here.
+    pub age: Option<jiff::SignedDuration>,
 }
 
 /// What a selector's record says.

@@ -180,6 +180,7 @@ fn declared() -> (Intent, Vec<SigningKey>) {
                 name: key.name.clone(),
                 selector: selector.clone(),
                 record,
+                age: None,
             });
         }
     }

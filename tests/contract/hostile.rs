@@ -219,6 +219,7 @@ fn wanted(intent: &Intent) -> Vec<Wanted> {
                 name: key.name.clone(),
                 selector: selector.clone(),
                 record,
+                age: None,
             })
         })
     });

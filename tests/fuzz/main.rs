@@ -142,9 +142,16 @@ fn dmarc_record(data: &[u8]) {
     let text = text(data);
     let _ = dmarc::strictness(&text);
     if let Some(Ok(record)) = dmarc::parse(&text) {
-        // What is offered instead is read again, and is no weaker.
-        if let Some(Ok(mended)) = dmarc::parse(&record.mended) {
-            assert!(mended.syntax.is_empty(), "{text:?} mended is {:?}", record.mended);
+        // What is offered instead has no fault of form. What cannot be printed is not offered.
+        let printable = record
+            .mended
+            .bytes()
+            .all(|octet| (b' '..=b'~').contains(&octet) && octet != b'"');
+        match dmarc::parse(&record.mended) {
+            Some(Ok(mended)) if printable => {
+                assert!(mended.syntax.is_empty(), "{text:?} mended is {:?}", record.mended);
+            }
+            _ => {}
         }
     }
 }
@@ -181,7 +188,11 @@ fn values(data: &[u8]) {
     let text = text(data);
     for kind in RecordType::ALL {
         if let Some(value) = Value::parse(kind, &text) {
-            assert_eq!(Value::parse(kind, &value.to_string()), Some(value), "{kind} {text:?}");
+            assert_eq!(
+                Value::parse(kind, &value.to_string()),
+                Some(value),
+                "{kind} {text:?}"
+            );
         }
     }
     assert_eq!(record::unquoted(&record::quoted(&text)), Some(text));
@@ -233,6 +244,7 @@ fn checks(data: &[u8]) {
         name: "s1".to_owned(),
         selector: Selector::parse("s1").expect("a selector of ours"),
         record: KeyRecord::Found,
+        age: None,
     }];
     let direct = Direct::default();
     let findings = settle(data, 24, |facts| {
@@ -250,6 +262,8 @@ fn checks(data: &[u8]) {
 fn whole_message(data: &[u8]) {
     if let Ok(message) = Message::read(data) {
         let line = b"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-        let _ = settle(line, 20, |facts| message::judge(&message, facts, None, 1_795_824_000));
+        let _ = settle(line, 20, |facts| {
+            message::judge(&message, facts, None, 1_795_824_000)
+        });
     }
 }

@@ -132,6 +132,7 @@ pub(super) const ALL: &[Check] = &[
     SIGNER_MATCH,
     ALGORITHM_SET,
     super::quality::QUALITY,
+    super::rotation::AGE,
 ];
 
 /// Whether a verifier that finds this record can use it, and it is the key that we hold.

@@ -3,6 +3,7 @@
 mod checks;
 mod key_text;
 mod quality;
+mod rotation;
 #[cfg(test)]
 pub(crate) mod samples;
 

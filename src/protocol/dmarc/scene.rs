@@ -56,7 +56,14 @@ impl Scene {
             name: selector.to_owned(),
             selector: Selector::parse(selector).unwrap(),
             record,
+            age: None,
         });
+        self
+    }
+
+    /// The last key has been proven for so many days.
+    pub(crate) fn aged(mut self, days: i64) -> Self {
+        self.keys.last_mut().unwrap().age = Some(jiff::SignedDuration::from_hours(24 * days));
         self
     }
 
