@@ -229,14 +229,11 @@ fn syntax(evidence: &Evidence<'_>) -> Vec<Finding> {
     };
     let wrong = hit.record.syntax.iter().map(|detail| {
         // A declaration says what shall stand there; else what stands there says what was meant.
-        let mended = &hit.record.mended;
-        let printable = |b: u8| (b' '..=b'~').contains(&b) && b != b'"';
-        let can_be_shown = mended.len() <= 120 && mended.bytes().all(printable);
-        let instead = match evidence.declaration.intent.dmarc {
-            Some(_) => format!("Write {}", line(evidence)),
-            None if can_be_shown => format!("Write {} TXT \"{mended}\"", at(&hit.domain)),
+        let instead = match (&evidence.declaration.intent.dmarc, hit.record.offer()) {
+            (Some(_), _) => format!("Write {}", line(evidence)),
+            (None, Some(mended)) => format!("Write {} TXT \"{mended}\"", at(&hit.domain)),
             // Nothing is offered that could be weaker than what stands there.
-            None => "Take that out and keep the rest".to_owned(),
+            (None, None) => "Take that out and keep the rest".to_owned(),
         };
         let message =
             format!("In the DMARC record {detail}; receivers differ in what they then ignore. {instead}.");

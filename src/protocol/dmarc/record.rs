@@ -38,7 +38,7 @@ pub struct DmarcRecord {
     /// What is wrong with its form.
     pub syntax: Vec<String>,
     /// The record without what receivers ignore, and with a bare `mailto:` where it was meant to be.
-    pub mended: String,
+    mended: String,
     /// Values that are not allowed: tag, value, what is.
     pub bad_values: Vec<(&'static str, String, &'static str)>,
 }
@@ -170,6 +170,14 @@ impl DmarcRecord {
             mended: mended(text, &list, &bad_values),
             bad_values,
         }
+    }
+
+    /// What to write instead, where that can be shown and is sound itself.
+    pub fn offer(&self) -> Option<&str> {
+        let mended = self.mended.as_str();
+        let printable = |octet: u8| (b' '..=b'~').contains(&octet) && octet != b'"';
+        let is_sound = matches!(parse(mended), Some(Ok(record)) if record.syntax.is_empty());
+        (mended.len() <= 120 && mended.bytes().all(printable) && is_sound).then_some(mended)
     }
 
     /// The policy that this record asks for, without regard to `t=`; `None` when it amounts to no record.
