@@ -29,4 +29,5 @@ mod name_servers;
 mod owners;
 mod providers;
 mod secrets;
+mod troubles;
 mod wars;
