@@ -15,6 +15,7 @@ mod dice;
 mod dns_update;
 mod empty_world;
 mod external_dns;
+mod faults;
 mod foreign;
 mod garbage;
 mod golden;

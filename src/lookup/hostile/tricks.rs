@@ -117,7 +117,7 @@ fn strays() -> Vec<Case> {
     vec![
         case("another identifier", MALFORMED, |asked| {
             lie(asked, |reply| {
-                reply.metadata.id = reply.metadata.id.wrapping_add(1)
+                reply.metadata.id = reply.metadata.id.wrapping_add(1);
             })
         }),
         case("another name in the question", MALFORMED, |asked| {
@@ -179,17 +179,17 @@ fn garbage() -> Vec<Case> {
         }),
         case("a pointer in the question to itself", MALFORMED, |asked| {
             raw(asked, INVENTED, |bytes| {
-                bytes[12..14].copy_from_slice(&[0xc0, 12])
+                bytes[12..14].copy_from_slice(&[0xc0, 12]);
             })
         }),
         case("more answers counted than there are", MALFORMED, |asked| {
             raw(asked, INVENTED, |bytes| {
-                bytes[6..8].copy_from_slice(&[0xff, 0xff])
+                bytes[6..8].copy_from_slice(&[0xff, 0xff]);
             })
         }),
         case("more questions counted than there are", MALFORMED, |asked| {
             raw(asked, INVENTED, |bytes| {
-                bytes[4..6].copy_from_slice(&[0xff, 0xff])
+                bytes[4..6].copy_from_slice(&[0xff, 0xff]);
             })
         }),
         case("a record longer than the message", MALFORMED, |asked| {
