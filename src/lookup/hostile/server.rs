@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 /// Between two octets of an answer that drips.
-const DROP: Duration = Duration::from_millis(20);
+const DROP: Duration = Duration::from_millis(100);
 
 /// What becomes of one question.
 pub(super) enum Say {
