@@ -27,7 +27,7 @@ const CALL: u32 = 5;
 /// Of these, so many for finding servers.
 const FINDING: u32 = 3;
 /// Questions of one call to authoritative servers at a time; `budget` has four times as many places.
-const TO_SERVERS: usize = 64;
+pub(super) const TO_SERVERS: usize = 64;
 /// Questions of one call to a resolver at a time; `budget` has four times as many places.
 const TO_RESOLVERS: usize = 16;
 /// Names of one call whose servers are looked for at a time. Each walk tries a few servers at once.

@@ -6,15 +6,16 @@ mod tricks;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use hickory_proto::rr;
 use server::{Hostile, Say, Trick};
 use tricks::{Case, INVENTED};
 
-use super::fake::{World, name};
-use super::looker::{Looker, LookerConfig};
+use super::fake::{World, name, record, reply_to};
+use super::looker::{Looker, LookerConfig, TO_SERVERS};
 use super::{Answer, Direct};
 use crate::record::{Key, RecordType};
 
@@ -141,15 +142,33 @@ async fn each_trick_comes_to_what_it_is_worth() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Cut off over UDP, and open without a word over TCP.
-fn hang() -> Trick {
-    Arc::new(|asked| {
-        if asked.tcp {
-            return Say::Nothing;
+/// When a question came that is held.
+type Held = Arc<Mutex<Vec<Instant>>>;
+
+/// Says where the zone begins and who serves it; the rest is cut off over UDP, and held open without a word over TCP.
+fn hang(held: &Held) -> Trick {
+    let held = Arc::clone(held);
+    Arc::new(move |asked| {
+        let mut reply = reply_to(&asked.query);
+        match asked.query.queries[0].query_type() {
+            rr::RecordType::SOA => reply.authorities = vec![record("evil.test 300 SOA 60")],
+            rr::RecordType::NS => reply.answers = vec![record("evil.test 300 NS ns0.evil.test")],
+            _ if asked.tcp => {
+                held.lock().unwrap().push(Instant::now());
+                return Say::Nothing;
+            }
+            _ => reply = reply.truncate(),
         }
-        let reply = super::fake::reply_to(&asked.query).truncate();
         Say::All(vec![reply.to_vec().unwrap()])
     })
+}
+
+/// How many were held at the same time: those that came before the first of them was given up.
+fn at_once(held: &Held) -> usize {
+    let held = held.lock().unwrap();
+    let first = held.iter().min().copied();
+    let given_up = first.map(|first| first + PATIENCE * 9 / 10);
+    held.iter().filter(|came| Some(**came) < given_up).count()
 }
 
 /// Looks at good.test, and how long that takes.
@@ -164,7 +183,8 @@ async fn look_at_good(looker: &Looker) -> Duration {
 /// The longest of some looks at good.test while names of evil.test are asked for, as so many times what it takes alone.
 async fn beside(servers: usize, names: usize) -> f64 {
     let addresses: Vec<String> = (1..=servers).map(|number| format!("127.0.2.{number}")).collect();
-    let scene = scene_with(&hang(), &addresses).await;
+    let held = Held::default();
+    let scene = scene_with(&hang(&held), &addresses).await;
     let looker = Arc::new(looker(scene.world.port));
     look_at_good(&looker).await;
     let alone = look_at_good(&looker).await;
@@ -189,6 +209,11 @@ async fn beside(servers: usize, names: usize) -> f64 {
             .values()
             .flatten()
             .all(|(_, answer)| failed(answer))
+    );
+    let at_once = at_once(&held);
+    assert!(
+        (1..=TO_SERVERS).contains(&at_once),
+        "{at_once} at once for one domain"
     );
     longest.as_secs_f64() / alone.as_secs_f64()
 }
