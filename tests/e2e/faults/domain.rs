@@ -130,7 +130,10 @@ impl Domain {
             if let Some(wrong) = wrong
                 && began.elapsed() > scene.window
             {
-                told.violations.push(self.complaint(wrong, &ready, &judged, step));
+                let complaint = self.complaint(wrong, &ready, &judged, step);
+                // At once: the other schedules may take minutes.
+                eprintln!("{complaint}");
+                told.violations.push(complaint);
                 return None;
             }
         }

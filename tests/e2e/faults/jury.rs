@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::harness::var;
+
 /// Longer than a judge whose every question stays without an answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -133,7 +135,7 @@ impl Receiver {
         }
     }
 
-    fn ask(&self, zone: &str, address: &str, resolver: &str) -> Said {
+    fn ask(&self, zone: &str, address: &str, server: &str) -> Said {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = channel();
         self.waiting
@@ -141,8 +143,9 @@ impl Receiver {
             .expect("nobody panics here")
             .insert(id, sender);
         let helo = format!("mail.{zone}");
-        let question =
-            serde_json::json!({"id": id, "resolver": resolver, "zone": zone, "ip": address, "helo": helo});
+        let question = serde_json::json!({
+            "id": id, "server": server, "resolver": var("RESOLVER"), "zone": zone, "ip": address, "helo": helo
+        });
         let mut questions = self.questions.lock().expect("nobody panics here");
         writeln!(questions, "{question}").expect("the receiver reads");
         drop(questions);

@@ -177,3 +177,16 @@ pub fn schedule(dice: &mut Dice, steps: usize) -> Vec<Step> {
     };
     (0..steps).map(|_| step(dice)).collect()
 }
+
+/// What former runs found, gone through again each time; for a domain that nobody mends.
+pub fn found_before() -> [Step; 2] {
+    // A resolver that is silent, or lies about one record, hides that another is wrong.
+    let host = Target::HostAddress;
+    [
+        vec![Fault::Removed(host), Fault::ResolverDown],
+        vec![
+            Fault::Altered(host, vec!["203.0.113.99"]),
+            Fault::Lies(host, None),
+        ],
+    ]
+}
