@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::api::Truth;
+use crate::api::{Severity, Truth};
 use crate::finding::Finding;
 use crate::lookup::looker::Looker;
 use crate::lookup::{Answer, Direct, Facts, Failure};
@@ -56,7 +56,7 @@ pub async fn look(
     };
     let mut known = heard;
     known.extend(verdicts.iter().filter_map(worst));
-    let ((findings, senders), known) = settle(looker, known, |facts| {
+    let examine = |facts: &Facts| {
         let evidence = Evidence {
             declaration,
             facts,
@@ -66,8 +66,17 @@ pub async fn look(
             protocol::findings(&evidence),
             alignment::senders_proven(&evidence),
         )
-    })
-    .await;
+    };
+    let ((mut findings, senders), known) = settle(looker, known, examine).await;
+    let elsewhere = failures_elsewhere(&verdicts, &direct, &known, |facts| examine(facts).0);
+    let is_new = |new: &Finding| {
+        !findings
+            .iter()
+            .any(|f| f.severity == new.severity && (f.id, &f.name) == (new.id, &new.name))
+    };
+    let elsewhere: Vec<Finding> = elsewhere.into_iter().filter(is_new).collect();
+    findings.extend(elsewhere);
+    findings.sort();
     Seen {
         verdicts,
         direct,
@@ -75,6 +84,34 @@ pub async fn look(
         known,
         senders,
     }
+}
+
+/// What fails for a receiver whose resolver gives what the authoritative servers give, where ours gives something else, or nothing:
+/// a resolver that is down or lies must not hide a record that is wrong.
+fn failures_elsewhere(
+    verdicts: &BTreeMap<Key, Verdict>,
+    direct: &Direct,
+    known: &BTreeMap<Key, Answer>,
+    examine: impl Fn(&Facts) -> Vec<Finding>,
+) -> Vec<Finding> {
+    let served = |key: &Key| {
+        let mut answers = direct.answers.get(key).into_iter().flatten();
+        answers.find_map(|(_, answer)| matches!(answer, Answer::Records { .. }).then_some(answer))
+    };
+    let right = verdicts.iter().filter(|(_, v)| v.verified == Truth::True);
+    let others: BTreeMap<Key, Answer> = right
+        .filter_map(|(key, _)| Some((key, known.get(key)?, served(key)?)))
+        .filter(|(_, heard, served)| heard.values() != served.values())
+        .map(|(key, _, served)| (key.clone(), served.clone()))
+        .collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let mut told = known.clone();
+    told.extend(others);
+    let mut findings = examine(&Facts::new(told));
+    findings.retain(|finding| finding.severity == Severity::Fail);
+    findings
 }
 
 /// Runs a judge, asks what it misses, and runs it again until it misses nothing.

@@ -240,7 +240,8 @@ impl Expected {
         let Some(&[high, low, flags, _]) = bytes.first_chunk::<4>() else {
             return Read::Stray;
         };
-        if u16::from_be_bytes([high, low]) != self.id || flags & 0x80 == 0 {
+        // QR set and opcode QUERY (RFC 1035 section 4.1.1).
+        if u16::from_be_bytes([high, low]) != self.id || flags & 0xf8 != 0x80 {
             return Read::Stray;
         }
         let cut_off = flags & 0x02 != 0;

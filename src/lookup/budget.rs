@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use super::Failure;
 use super::ask::{Mode, Question, Reply, ask};
+use crate::name::Name;
+use crate::record::RecordType;
 
 /// Questions under way in all.
 const ALL: usize = 256;
@@ -22,8 +24,10 @@ const ALL: usize = 256;
 const AUTHORITY: usize = 16;
 /// Questions under way to one resolver, which is ours and needs longer for each.
 const RESOLVER: usize = 64;
-/// After so many silences in a row a server is left alone for [`REST`].
+/// After so many silences in a row a server is left alone for [`REST`]; a resolver only when it is silent about itself, too.
 const SILENCES: u32 = 8;
+/// A name that every resolver answers for without asking anybody (RFC 6761 section 6.3).
+const OWN_NAME: &str = "localhost";
 /// How long a silent server is left alone: its questions fail at once instead of filling the queue.
 const REST: Duration = Duration::from_secs(5);
 /// Servers that are remembered.
@@ -111,8 +115,28 @@ impl Budget {
             return Err(Failure::Timeout);
         }
         let outcome = ask(SocketAddr::from((server, self.port)), question, self.patience).await;
-        line.note(outcome.as_ref().err().copied());
+        if line.note(outcome.as_ref().err().copied()) {
+            self.consider_rest(&line, server, question.mode).await;
+        }
         outcome.map(Arc::new)
+    }
+
+    /// A silent authoritative server is left alone. A resolver stands for many servers: zones whose servers are silent make
+    /// it silent about them, and must not keep others from asking it.
+    async fn consider_rest(&self, line: &Line, server: IpAddr, mode: Mode) {
+        if mode != Mode::Authority
+            && let Ok(name) = Name::parse(OWN_NAME)
+        {
+            let question = Question::new(&name, RecordType::A, mode);
+            if ask(SocketAddr::from((server, self.port)), &question, self.patience)
+                .await
+                .is_ok()
+            {
+                line.silences.store(0, Ordering::Relaxed);
+                return;
+            }
+        }
+        line.rest();
     }
 
     fn line(&self, server: IpAddr, mode: Mode) -> Arc<Line> {
@@ -136,12 +160,17 @@ impl Line {
         locked(&self.rests_until).is_some_and(|until| Instant::now() < until)
     }
 
-    fn note(&self, failure: Option<Failure>) {
+    /// Whether these were too many silences in a row.
+    fn note(&self, failure: Option<Failure>) -> bool {
         if failure != Some(Failure::Timeout) {
             self.silences.store(0, Ordering::Relaxed);
-        } else if self.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES {
-            *locked(&self.rests_until) = Some(Instant::now() + REST);
+            return false;
         }
+        self.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES
+    }
+
+    fn rest(&self) {
+        *locked(&self.rests_until) = Some(Instant::now() + REST);
     }
 }
 
@@ -196,7 +225,6 @@ mod tests {
 
     use super::super::fake::{Fake, name, reply_to};
     use super::*;
-    use crate::record::RecordType;
 
     #[tokio::test]
     async fn the_same_question_is_asked_once_and_sixteen_at_a_time() {
@@ -226,6 +254,32 @@ mod tests {
         });
         futures::future::join_all(asked.collect::<Vec<_>>()).await;
         assert!(budget.line(IpAddr::from([127, 0, 0, 1]), Mode::Authority).rests());
+    }
+
+    /// Whether a resolver that is silent about a zone rests, when it says this much about its own name.
+    async fn rests(speaks_of_itself: bool) -> bool {
+        let fake = Fake::start(move |query, _| {
+            let own = query.queries[0].name().to_ascii() == "localhost.";
+            let said = own && speaks_of_itself;
+            said.then(|| reply_to(query).to_vec().unwrap())
+                .into_iter()
+                .collect()
+        })
+        .await;
+        let budget = Arc::new(Budget::new(fake.address().port(), Duration::from_millis(100)));
+        let server = fake.address().ip();
+        let asked = (0..SILENCES).map(|i| {
+            let question = Question::new(&name(&format!("n{i}.silent.test")), RecordType::A, Mode::Resolver);
+            budget.join(server, &question)
+        });
+        futures::future::join_all(asked.collect::<Vec<_>>()).await;
+        budget.line(server, Mode::Resolver).rests()
+    }
+
+    #[tokio::test]
+    async fn a_resolver_is_not_left_alone_for_a_zone_that_it_hears_nothing_of() {
+        assert!(!rests(true).await);
+        assert!(rests(false).await, "it is dead");
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! The imperative half of looking: asks, and returns facts.
 //!
 //! One call is bounded by `CALL` times the patience with one server, whatever was asked; what is not answered by then
-//! is [`Failure::NotAsked`]. Bounds over all calls are in `budget`, bounds of finding servers in `delegation`.
+//! is [`Failure::NotAsked`]. One call is about one domain, and has a part of the places that all share: silent servers, however
+//! many a domain has, do not keep others from asking. Bounds over all calls are in `budget`, bounds of finding servers in
+//! `delegation`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ask::{Mode, Question};
@@ -23,6 +26,12 @@ use crate::record::Key;
 const CALL: u32 = 5;
 /// Of these, so many for finding servers.
 const FINDING: u32 = 3;
+/// Questions of one call to authoritative servers at a time; `budget` has four times as many places.
+pub(super) const TO_SERVERS: usize = 64;
+/// Questions of one call to a resolver at a time; `budget` has four times as many places.
+const TO_RESOLVERS: usize = 16;
+/// Names of one call whose servers are looked for at a time. Each walk tries a few servers at once.
+const WALKS: usize = 16;
 
 /// Where and how to ask.
 #[derive(Debug, Clone)]
@@ -63,6 +72,13 @@ pub struct Looker {
     patience: Duration,
     budget: Arc<Budget>,
     delegations: Delegations,
+}
+
+/// The bounds of one call.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    places: &'a Semaphore,
+    deadline: Instant,
 }
 
 impl Looker {
@@ -158,10 +174,15 @@ impl Looker {
         questions: &[(&Key, &Server)],
         deadline: Instant,
     ) -> BTreeMap<Key, Vec<(Server, Answer)>> {
+        let places = Semaphore::new(TO_SERVERS);
+        let call = Call {
+            places: &places,
+            deadline,
+        };
         let answers = join_all(
             questions
                 .iter()
-                .map(|(key, server)| self.answer(key, server.address, Mode::Authority, deadline)),
+                .map(|(key, server)| self.answer(key, server.address, Mode::Authority, call)),
         );
         let mut by_key: BTreeMap<Key, Vec<(Server, Answer)>> = BTreeMap::new();
         for ((key, server), answer) in questions.iter().zip(answers.await) {
@@ -173,10 +194,14 @@ impl Looker {
 
     /// Asks the validating resolvers.
     pub async fn receiver(&self, keys: &BTreeSet<Key>) -> BTreeMap<Key, Answer> {
-        let deadline = Instant::now() + self.patience * CALL;
+        let places = Semaphore::new(TO_RESOLVERS);
+        let call = Call {
+            places: &places,
+            deadline: Instant::now() + self.patience * CALL,
+        };
         let asked = keys
             .iter()
-            .map(|key| async move { (key.clone(), self.received(key, deadline).await) });
+            .map(|key| async move { (key.clone(), self.received(key, call).await) });
         join_all(asked).await.into_iter().collect()
     }
 
@@ -191,9 +216,14 @@ impl Looker {
             .iter()
             .partition(|name| name.ancestors().skip(1).any(|ancestor| names.contains(&ancestor)));
         let mut homes = BTreeMap::new();
+        let places = &Semaphore::new(WALKS);
         for group in [above, below] {
             let found = group.into_iter().map(|name| async move {
-                let found = timeout_at(deadline, self.delegations.servers(name)).await;
+                let walk = async {
+                    let _place = places.acquire().await;
+                    self.delegations.servers(name).await
+                };
+                let found = timeout_at(deadline, walk).await;
                 (name.clone(), found.unwrap_or(Err(Failure::Timeout)))
             });
             homes.extend(join_all(found).await);
@@ -211,11 +241,16 @@ impl Looker {
             direct.unreachable = unreachable.collect();
             return direct;
         }
+        let places = Semaphore::new(TO_RESOLVERS);
+        let call = Call {
+            places: &places,
+            deadline,
+        };
         let asked = keys.iter().map(|key| async {
             let answers = self
                 .resolvers
                 .iter()
-                .map(|resolver| self.answer(key, *resolver, Mode::Resolver, deadline));
+                .map(|resolver| self.answer(key, *resolver, Mode::Resolver, call));
             (key.clone(), join_all(answers).await)
         });
         for (key, answers) in join_all(asked).await {
@@ -230,18 +265,18 @@ impl Looker {
 
     /// The first answer of a resolver that says something; else that the data is bogus, if one resolver finds so; else
     /// the last failure.
-    async fn received(&self, key: &Key, deadline: Instant) -> Answer {
+    async fn received(&self, key: &Key, call: Call<'_>) -> Answer {
         let mut failure = Failure::NotAsked;
         for resolver in &self.resolvers {
-            match self.answer(key, *resolver, Mode::Resolver, deadline).await {
+            match self.answer(key, *resolver, Mode::Resolver, call).await {
                 Answer::Failed(Failure::ServFail) => {
-                    let unchecked = self.answer(key, *resolver, Mode::Unchecked, deadline).await;
+                    let unchecked = self.answer(key, *resolver, Mode::Unchecked, call).await;
                     if matches!(unchecked, Answer::Failed(_)) {
                         failure = failure.or_rather(Failure::ServFail);
                         continue;
                     }
                     // It may have come to an answer in between: only who refuses twice has found fault with the signatures.
-                    match self.answer(key, *resolver, Mode::Resolver, deadline).await {
+                    match self.answer(key, *resolver, Mode::Resolver, call).await {
                         Answer::Failed(Failure::ServFail) => failure = Failure::Bogus,
                         Answer::Failed(other) => failure = failure.or_rather(other),
                         answer => return answer,
@@ -254,9 +289,13 @@ impl Looker {
         Answer::Failed(failure)
     }
 
-    async fn answer(&self, key: &Key, server: IpAddr, mode: Mode, deadline: Instant) -> Answer {
+    async fn answer(&self, key: &Key, server: IpAddr, mode: Mode, call: Call<'_>) -> Answer {
         let question = Question::new(&key.name, key.record_type, mode);
-        match timeout_at(deadline, self.budget.ask(server, &question)).await {
+        let asked = async {
+            let _place = call.places.acquire().await;
+            self.budget.ask(server, &question).await
+        };
+        match timeout_at(call.deadline, asked).await {
             Ok(Ok(reply)) => answer::read(&reply, key, mode),
             Ok(Err(failure)) => Answer::Failed(failure),
             Err(_) => Answer::Failed(Failure::NotAsked),

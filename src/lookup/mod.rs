@@ -10,6 +10,8 @@ mod budget;
 mod delegation;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod hostile;
 pub mod looker;
 mod referral;
 mod roots;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use super::{eventually, run, var, world};
+use super::{eventually, pipe, run, said, var, world};
 
 /// Asks one server with dig.
 pub struct Dig;
@@ -110,11 +110,24 @@ pub fn put_at<'a>(
     let rrsets: Vec<_> = rrsets.into_iter().map(rrset).collect();
     let body = serde_json::json!({"rrsets": rrsets}).to_string();
     let header = format!("X-API-Key: {}", var("PDNS_API_KEY"));
-    let patch = ["-sS", "--fail-with-body", "-X", "PATCH", "-H", &header];
-    run(
-        "curl",
-        &[&patch[..], &["-d", &body, &zone_url(api, zone)]].concat(),
-    );
+    let url = zone_url(api, zone);
+    let patch = [
+        "-sS",
+        "--fail-with-body",
+        "-X",
+        "PATCH",
+        "-H",
+        &header,
+        "-d",
+        &body,
+        &url,
+    ];
+    // Its database turns one of two writers away that come at the same time.
+    let ask = || {
+        let output = pipe("curl", &patch, b"");
+        (output.status.success(), said(&output))
+    };
+    eventually(&format!("PowerDNS takes {body}"), ask, |(taken, _)| *taken);
 }
 
 /// Lets a TSIG key, which is made by this, change a zone by DNS UPDATE. `secret` is base64.

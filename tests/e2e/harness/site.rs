@@ -35,6 +35,8 @@ pub struct SiteOptions {
     pub second_tenant: bool,
     /// Between two looks at a domain that is at rest. Long, where only an event may bring the next pass.
     pub recheck: &'static str,
+    /// The resolver that stands for receivers, where it is not the world's.
+    pub resolver: Option<&'static str>,
     /// How long a key record stays after nobody declares it any more.
     pub key_drain: &'static str,
 }
@@ -55,6 +57,7 @@ impl Default for SiteOptions {
             zone_exists: true,
             second_tenant: false,
             recheck: "4s",
+            resolver: None,
             key_drain: "5s",
         }
     }
@@ -149,7 +152,7 @@ impl Site {
             options.key_drain,
             options.leader_election,
             var("ROOT_HINTS"),
-            var("RESOLVER"),
+            options.resolver.map_or_else(|| var("RESOLVER"), str::to_owned),
             options.config
         );
         std::fs::write(self.directory.join("config.yaml"), config).expect("the configuration can be written");

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What goes wrong with DNS servers: one falls silent, one stays behind.
+# What goes wrong with DNS servers: one falls silent, one stays behind, a chain of trust breaks.
 
 # silence ADDRESS : nothing that is sent to its port 53 arrives.
 silence() {
@@ -26,4 +26,23 @@ thaw() {
   name=$(existing_zone "$1")
   knot secondary zone-thaw "$name"
   knot secondary zone-refresh "$name"
+}
+
+# bogus ZONE : its parent, a top-level domain, names a key that the zone does not have.
+bogus() { name_key "$1" "1 13 2 $(printf '0%.0s' {1..64})"; }
+
+# secure ZONE : and names the one that it has.
+secure() { name_key "$1" ""; }
+
+# name_key ZONE DS : the DS record at the parent; empty is the right one.
+name_key() {
+  local name ds tld
+  lock_zones
+  name=$(existing_zone "$1")
+  [[ -z $(parent_of "$name") ]] || die "zone $name lies in a zone of the tests; only top-level domains name other keys"
+  ds=${2:-$(zone_ds "$name")}
+  tld=${name##*.}
+  registry_change "$tld" "zone-unset $tld $name. DS" "zone-set $tld $name. 30 DS $ds"
+  unlock_zones
+  resolver_control flush_zone "$name"
 }

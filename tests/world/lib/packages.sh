@@ -5,9 +5,9 @@ debian_packages=(
   # the node
   containerd runc containernetworking-plugins nftables iproute2 procps openssl util-linux
   # the internet
-  pdns-server pdns-backend-sqlite3 sqlite3 knot knot-dnsutils bind9 unbound dnsutils
+  pdns-server pdns-backend-sqlite3 sqlite3 knot knot-dnsutils bind9 bind9-utils nsd unbound dnsutils
   # the judges of mail
-  rspamd opendkim opendkim-tools python3 python3-dkim python3-spf python3-venv
+  rspamd opendkim opendkim-tools python3 python3-dkim python3-spf python3-authheaders python3-venv
   # what the scripts and the image of the operator need
   musl-tools jq curl ca-certificates python3-yaml shellcheck bsdextrautils
 )
