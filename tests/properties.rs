@@ -6,6 +6,8 @@
     reason = "a test that cannot go on shall say so"
 )]
 
+#[path = "support/output.rs"]
+mod output;
 #[path = "support/planned.rs"]
 mod planned;
 #[path = "support/zone.rs"]

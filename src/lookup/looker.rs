@@ -351,6 +351,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_resolver_that_failed_once_has_found_no_fault_with_signatures() {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let flaky = resolver(move |unchecked| {
+            let first = !unchecked && asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            if first {
+                (ResponseCode::ServFail, None)
+            } else {
+                (ResponseCode::NoError, Some("a.test 60 A 192.0.2.1"))
+            }
+        })
+        .await;
+        assert!(matches!(received(&[&flaky]).await, Answer::Records { .. }));
+    }
+
+    #[tokio::test]
     async fn every_server_is_heard_and_each_keeps_its_own_answer() {
         let registry = "test 300 NS ns.test|example.test 300 NS ns1.example.test|example.test 300 NS ns2.example.test|\
             example.test 300 NS ns3.example.test|example.test 300 NS ns4.example.test|ns1.example.test 300 A 127.0.0.12|\

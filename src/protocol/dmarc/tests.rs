@@ -310,3 +310,20 @@ fn a_parent_that_claims_to_be_a_registry_is_named() {
     );
     assert_eq!(findings("co.uk"), [""; 0]);
 }
+
+#[test]
+fn what_is_offered_instead_is_sound_itself() {
+    let offered = |text: &str| match parse(text) {
+        Some(Ok(record)) => record.offer().map(str::to_owned),
+        Some(Err(_)) | None => None,
+    };
+    assert_eq!(
+        offered("v=DMARC1; p=reject; mailto:a@example.com").as_deref(),
+        Some("v=DMARC1; p=reject; rua=mailto:a@example.com")
+    );
+    // The address has the fault of the next one in it, and nobody knows what was meant.
+    assert_eq!(
+        offered("v=DMARC1; p=reject; rua=m rua=mailto:a@example.com; x"),
+        None
+    );
+}
