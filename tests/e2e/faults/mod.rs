@@ -166,7 +166,9 @@ fn ready_never_says_otherwise_than_the_judges() {
         .collect();
     // Domains of odd numbers only report drift.
     for (steps, before) in schedules.iter_mut().skip(1).step_by(2).zip(found_before()) {
-        steps.insert(0, before);
+        if let Some(first) = steps.first_mut() {
+            *first = before;
+        }
     }
     let told: Vec<Told> = std::thread::scope(|scope| {
         let scene = &scene;
