@@ -106,7 +106,8 @@ impl Question {
 
 /// Asks a server. `patience` covers everything: both datagrams, and TCP.
 ///
-/// Silence, a refused connection and a missing route are all [`Failure::Timeout`]: nothing came back.
+/// Silence, a refused connection and a missing route are all [`Failure::Timeout`]: nothing came back. After an answer that was
+/// cut off they are [`Failure::CutOff`].
 pub(super) async fn ask(
     server: SocketAddr,
     question: &Question,
@@ -134,9 +135,13 @@ async fn exchange(
     if let Some(reply) = over_udp(server, &expected, &message, deadline, patience / 3).await? {
         return Ok(reply);
     }
-    timeout_at(deadline, over_tcp(server, &expected, &message))
-        .await
+    let over_tcp = timeout_at(deadline, over_tcp(server, &expected, &message)).await;
+    over_tcp
         .unwrap_or(Err(Failure::Timeout))
+        .map_err(|failure| match failure {
+            Failure::Timeout => Failure::CutOff,
+            other => other,
+        })
 }
 
 /// `None`: the answer was cut off.

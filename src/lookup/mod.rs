@@ -56,6 +56,8 @@ pub enum Answer {
 pub enum Failure {
     /// Nothing came back in time, over UDP and TCP.
     Timeout,
+    /// The answer over UDP was cut off, and over TCP nothing came back in time (RFC 7766 section 5).
+    CutOff,
     /// The server said SERVFAIL.
     ServFail,
     /// The server said REFUSED, NOTIMP or another error.
@@ -81,6 +83,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Timeout => "does not answer",
+            Self::CutOff => "cuts its answer off and does not answer over TCP",
             Self::ServFail => "answers SERVFAIL",
             Self::Refused => "refuses the question",
             Self::Lame => "answers without authority for the zone",

@@ -47,6 +47,7 @@ fn lame(
 }
 
 const TIMEOUT: &str = "does not answer";
+const CUT_OFF: &str = "cuts its answer off and does not answer over TCP";
 const MALFORMED: &str = "sends an unreadable answer";
 const REFUSED: &str = "refuses the question";
 const NO_DATA: &str = "no data";
@@ -245,19 +246,19 @@ fn streams() -> Vec<Case> {
             let record = |number: usize| text(&asked.query, &format!("said {number}"));
             with(asked, (0..1000).map(record).collect())
         }),
-        case("an octet at a time", TIMEOUT, |asked| {
+        case("an octet at a time", CUT_OFF, |asked| {
             over_tcp(asked, || Say::Drip(told(&asked.query, INVENTED, |_| ())))
         }),
         case("closed in the middle", MALFORMED, |asked| {
             over_tcp(asked, || Say::Cut(told(&asked.query, INVENTED, |_| ()), 20))
         }),
-        case("closed behind half of the length", TIMEOUT, |asked| {
+        case("closed behind half of the length", CUT_OFF, |asked| {
             over_tcp(asked, || Say::Cut(told(&asked.query, INVENTED, |_| ()), 1))
         }),
-        case("closed at once", TIMEOUT, |asked| {
+        case("closed at once", CUT_OFF, |asked| {
             over_tcp(asked, || Say::Cut(told(&asked.query, INVENTED, |_| ()), 0))
         }),
-        case("open and silent", TIMEOUT, |asked| {
+        case("open and silent", CUT_OFF, |asked| {
             over_tcp(asked, || Say::Nothing)
         }),
         case("another identifier over TCP", MALFORMED, |asked| {
