@@ -40,6 +40,9 @@ const LOOPBACK: &str = "127.0.0.1";
 const QUESTIONS: usize = 100_000;
 const CHECKS: usize = 300;
 const DOMAINS: usize = 10_000;
+/// A zone with so many servers that never answer.
+const SILENT: &str = "silent.example";
+const SILENT_SERVERS: usize = 32;
 
 /// One thread asks and judges; the server has the other core.
 fn main() {
@@ -51,6 +54,7 @@ fn main() {
     let zones = zones();
     // In this order: the server ends before its directory goes.
     let (_server, _scratch) = knot(port, &zones);
+    let (silent, _sockets) = silent_servers(port);
     let looker = Looker::new(LookerConfig {
         resolvers: vec![LOOPBACK.parse().unwrap()],
         zone_servers: zones
@@ -61,6 +65,7 @@ fn main() {
                     vec![LOOPBACK.parse::<IpAddr>().unwrap()],
                 )
             })
+            .chain([(Name::parse(SILENT).unwrap(), silent.clone())])
             .collect(),
         port,
         ..LookerConfig::default()
@@ -74,6 +79,7 @@ fn main() {
         private_zone: false,
     };
     let seen = runtime.block_on(checks(&looker, &declaration));
+    runtime.block_on(beside_silence(&looker, &declaration));
     evidence(&seen);
 }
 
@@ -133,6 +139,52 @@ async fn checks(looker: &Looker, declaration: &Declaration<'_>) -> Seen {
         at(99)
     );
     seen
+}
+
+/// The same while a domain is looked at whose servers are all silent: how many times longer it takes.
+async fn beside_silence(looker: &Looker, declaration: &Declaration<'_>) {
+    let groups = group(protocol::desired(declaration));
+    let names: BTreeSet<Key> = (0..40)
+        .map(|n| Key::new(Name::parse(&format!("n{n}.{SILENT}")).unwrap(), RecordType::Txt))
+        .collect();
+    let timed = async || {
+        let start = Instant::now();
+        let seen = look(looker, declaration, &groups, BTreeMap::new()).await;
+        assert!(seen.findings.is_empty());
+        start.elapsed().as_secs_f64()
+    };
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        *times.get(times.len() / 2).unwrap()
+    };
+    let mut alone = Vec::new();
+    for _ in 0..50 {
+        alone.push(timed().await);
+    }
+    let mut beside = Vec::new();
+    let hanging = looker.direct(&names);
+    let looks = async {
+        for _ in 0..50 {
+            beside.push(timed().await);
+        }
+    };
+    tokio::join!(hanging, looks);
+    println!(
+        "beside a domain with {SILENT_SERVERS} silent servers: {:.2} times what it takes alone (medians of 50)",
+        median(&mut beside) / median(&mut alone)
+    );
+}
+
+/// Addresses where somebody listens and never answers.
+fn silent_servers(port: u16) -> (Vec<IpAddr>, Vec<std::net::UdpSocket>) {
+    let addresses: Vec<IpAddr> = (1..=SILENT_SERVERS)
+        .map(|n| format!("127.0.2.{n}").parse().unwrap())
+        .collect();
+    let sockets = addresses
+        .iter()
+        .map(|address| std::net::UdpSocket::bind((*address, port)).unwrap())
+        .collect();
+    (addresses, sockets)
 }
 
 /// What is known of so many domains at once. The operator holds one domain's while it looks at it.

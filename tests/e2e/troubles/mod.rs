@@ -127,7 +127,10 @@ fn houses(directory: &Path) -> Vec<House> {
 fn delegate(houses: &[House]) {
     let above = add_zone(PARENT);
     let zones = || houses.iter().flat_map(|house| &house.zones);
-    let mut rrsets: Vec<(String, &str, Vec<String>)> = Vec::new();
+    // The organization of all of them, for old receivers and new ones.
+    let policy = format!("\"v=DMARC1; p=none; rua=mailto:report@{PARENT}\"");
+    let mut rrsets: Vec<(String, &str, Vec<String>)> =
+        vec![(format!("_dmarc.{PARENT}"), "TXT", vec![policy])];
     for (zone, [one, two]) in zones() {
         let (ns1, ns2) = (format!("ns1.{}", zone.name), format!("ns2.{}", zone.name));
         rrsets.push((ns1.clone(), "A", vec![one.clone()]));
@@ -197,6 +200,14 @@ fn check(zone: &Zone, servers: &[String; 2], config: &Path) -> String {
             }
         }
     }
+    // An answer is as long as the zone's name makes it.
+    let said = match said.split_once(" make an answer of ") {
+        Some((head, tail)) => {
+            let tail = tail.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{head} make an answer of SOME{tail}")
+        }
+        None => said,
+    };
     said.replace(&zone.name, "ZONE")
         .replace(&servers[0], "FIRST")
         .replace(&servers[1], "SECOND")
@@ -221,12 +232,18 @@ fn assert_honest(trouble: Trouble, who: &str, said: &str) {
         );
     }
     match trouble {
-        Trouble::Right | Trouble::Unsigned | Trouble::Truncated | Trouble::Slow => {
+        Trouble::Right | Trouble::Unsigned | Trouble::Slow => {
             assert_eq!(verdict, "pass", "{context}");
+        }
+        Trouble::Truncated => {
+            assert!(
+                verdict == "warn" && said.contains("dns-response-size"),
+                "{context}"
+            );
         }
         Trouble::Expired | Trouble::Bogus | Trouble::LeftDs => {
             assert!(
-                ["unknown", "fail"].contains(&verdict) && said.contains("DNSSEC"),
+                verdict == "fail" && said.contains("dns-dnssec-chain ZONE"),
                 "{context}"
             );
         }
@@ -248,6 +265,9 @@ fn assert_honest(trouble: Trouble, who: &str, said: &str) {
                 "{context}"
             );
         }
+    }
+    if trouble == Trouble::TruncatedWithoutTcp {
+        assert!(said.contains("does not answer over TCP"), "{context}");
     }
 }
 
