@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::documents::Declared;
 use super::memory::Memory;
 use crate::intent::{Intent, Key, KeySource, Sender};
-use crate::key::PublicKey;
 use crate::keyring::Owner;
 use crate::plan::{Leaving, Written};
-use crate::protocol::{KeyRecord, SigningKey};
+use crate::protocol::SigningKey;
 use crate::record;
 
 /// What is planned for.
@@ -24,7 +23,7 @@ impl Subject {
     /// The keys whose records are known: from the declaration alone, or because their cluster made them.
     pub(super) fn keys(&self) -> Vec<SigningKey> {
         let made = self.remembered().into_iter().map(|(_, key)| key);
-        known_keys(&self.declared.intent)
+        SigningKey::declared(&self.declared.intent)
             .into_iter()
             .chain(made)
             .collect()
@@ -94,30 +93,4 @@ fn id(sender: &Sender, key: &Key) -> String {
 pub(super) fn all_keys(intent: &Intent) -> impl Iterator<Item = (&Sender, &Key)> {
     let senders = intent.senders.iter();
     senders.flat_map(|sender| sender.keys.iter().map(move |key| (sender, key)))
-}
-
-/// The keys whose records follow from the declaration alone.
-fn known_keys(intent: &Intent) -> Vec<SigningKey> {
-    let known = |(sender, key): (&Sender, &Key)| {
-        let (selector, record) = match &key.source {
-            KeySource::PublicKey {
-                selector,
-                algorithm,
-                value,
-            } => (
-                selector,
-                KeyRecord::Public(PublicKey::parse(*algorithm, value).ok()?),
-            ),
-            KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-            KeySource::Generate { .. } | KeySource::Import { .. } => return None,
-        };
-        Some(SigningKey {
-            sender: sender.name.clone(),
-            name: key.name.clone(),
-            selector: selector.clone(),
-            record,
-            age: None,
-        })
-    };
-    all_keys(intent).filter_map(known).collect()
 }

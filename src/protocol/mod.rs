@@ -18,7 +18,8 @@ pub mod tag_list;
 use std::fmt;
 
 use crate::finding::{Finding, Gate};
-use crate::intent::Intent;
+use crate::intent::{self, Intent, KeySource, Sender};
+use crate::key::PublicKey;
 use crate::lookup::{Direct, Facts};
 use crate::name::{Name, Selector};
 use crate::record::{Key, Value, Values};
@@ -99,6 +100,36 @@ pub struct SigningKey {
     pub record: KeyRecord,
     /// For how long it has been proven; `None`: it is not, or nobody knows here.
     pub age: Option<jiff::SignedDuration>,
+}
+
+impl SigningKey {
+    /// The keys whose records follow from the declaration alone: a public half, or a vendor's record.
+    pub fn declared(intent: &Intent) -> Vec<Self> {
+        let known = |(sender, key): (&Sender, &intent::Key)| {
+            let (selector, record) = match &key.source {
+                KeySource::PublicKey {
+                    selector,
+                    algorithm,
+                    value,
+                } => (
+                    selector,
+                    KeyRecord::Public(PublicKey::parse(*algorithm, value).ok()?),
+                ),
+                KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
+                KeySource::Generate { .. } | KeySource::Import { .. } => return None,
+            };
+            Some(Self {
+                sender: sender.name.clone(),
+                name: key.name.clone(),
+                selector: selector.clone(),
+                record,
+                age: None,
+            })
+        };
+        let senders = intent.senders.iter();
+        let keys = senders.flat_map(|sender| sender.keys.iter().map(move |key| (sender, key)));
+        keys.filter_map(known).collect()
+    }
 }
 
 /// What a selector's record says.

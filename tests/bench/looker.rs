@@ -26,13 +26,12 @@ use std::time::{Duration, Instant};
 
 use maildomain::api::MailDomain;
 use maildomain::controller::look::{Seen, look};
-use maildomain::intent::{self, Intent, KeySource};
-use maildomain::key::PublicKey;
+use maildomain::intent::{self, Intent};
 use maildomain::lookup::looker::{Looker, LookerConfig};
 use maildomain::lookup::{Answer, Server as NameServer};
 use maildomain::name::Name;
 use maildomain::plan::group;
-use maildomain::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey};
+use maildomain::protocol::{self, Declaration, PolicyGate, SigningKey};
 use maildomain::record::{Key, RecordType};
 use process::{Scratch, Server, free_port};
 
@@ -212,30 +211,7 @@ fn declared() -> (Intent, Vec<SigningKey>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checks/good/domain.yaml");
     let domain: MailDomain = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let intent = intent::parse(&domain.spec).unwrap();
-    let mut keys = Vec::new();
-    for sender in &intent.senders {
-        for key in &sender.keys {
-            let (selector, record) = match &key.source {
-                KeySource::PublicKey {
-                    selector,
-                    algorithm,
-                    value,
-                } => (
-                    selector,
-                    KeyRecord::Public(PublicKey::parse(*algorithm, value).unwrap()),
-                ),
-                KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-                KeySource::Generate { .. } | KeySource::Import { .. } => continue,
-            };
-            keys.push(SigningKey {
-                sender: sender.name.clone(),
-                name: key.name.clone(),
-                selector: selector.clone(),
-                record,
-                age: None,
-            });
-        }
-    }
+    let keys = SigningKey::declared(&intent);
     (intent, keys)
 }
 

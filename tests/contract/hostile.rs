@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use maildomain::api::{Allow, DmarcPolicy, MailDomainSpec};
-use maildomain::intent::{self, Intent, KeySource};
-use maildomain::key::PublicKey;
+use maildomain::intent::{self, Intent};
 use maildomain::name::Name;
 use maildomain::plan::Step;
-use maildomain::protocol::{self, Declaration, KeyRecord, PolicyGate, SigningKey, Wanted};
+use maildomain::protocol::{self, Declaration, PolicyGate, SigningKey, Wanted};
 use maildomain::publish::PublishError;
 use maildomain::record::Value;
 use maildomain::tenancy::{Provider, Tenant, place};
@@ -200,30 +199,7 @@ fn names(problem: &str, field: &str) -> bool {
 }
 
 fn wanted(intent: &Intent) -> Vec<Wanted> {
-    let keys = intent.senders.iter().flat_map(|sender| {
-        sender.keys.iter().filter_map(|key| {
-            let (selector, record) = match &key.source {
-                KeySource::PublicKey {
-                    selector,
-                    algorithm,
-                    value,
-                } => (
-                    selector,
-                    KeyRecord::Public(PublicKey::parse(*algorithm, value).unwrap()),
-                ),
-                KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-                KeySource::Generate { .. } | KeySource::Import { .. } => return None,
-            };
-            Some(SigningKey {
-                sender: sender.name.clone(),
-                name: key.name.clone(),
-                selector: selector.clone(),
-                record,
-                age: None,
-            })
-        })
-    });
-    let keys: Vec<SigningKey> = keys.collect();
+    let keys = SigningKey::declared(intent);
     protocol::desired(&Declaration {
         intent,
         keys: &keys,

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maildomain::api::{KeyAlgorithm, MailDomainSpec};
-use maildomain::intent::{self, Intent, KeySource};
-use maildomain::key::PublicKey;
+use maildomain::api::MailDomainSpec;
+use maildomain::intent::{self, Intent};
 use maildomain::lookup::{Answer, Direct, Facts};
 use maildomain::name::Name;
-use maildomain::protocol::{self, Declaration, Evidence, KeyRecord, PolicyGate, SigningKey};
+use maildomain::protocol::{self, Declaration, Evidence, PolicyGate, SigningKey};
 use maildomain::record::{Key, Value, Values};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -122,30 +121,6 @@ prop_compose! {
     }
 }
 
-fn keys(intent: &Intent) -> Vec<SigningKey> {
-    let mut keys = Vec::new();
-    for sender in &intent.senders {
-        for key in &sender.keys {
-            let (selector, record) = match &key.source {
-                KeySource::PublicKey { selector, value, .. } => {
-                    let key = PublicKey::parse(KeyAlgorithm::RSA, value).unwrap();
-                    (selector, KeyRecord::Public(key))
-                }
-                KeySource::Delegate { selector, target } => (selector, KeyRecord::Delegated(target.clone())),
-                KeySource::Generate { .. } | KeySource::Import { .. } => continue,
-            };
-            keys.push(SigningKey {
-                sender: sender.name.clone(),
-                name: key.name.clone(),
-                selector: selector.clone(),
-                record,
-                age: None,
-            });
-        }
-    }
-    keys
-}
-
 /// Everything that stands in DNS.
 fn world(intent: &Intent, declaration: &Declaration<'_>) -> BTreeMap<Key, Values> {
     let mut world: BTreeMap<Key, Values> = BTreeMap::new();
@@ -211,7 +186,7 @@ proptest! {
     fn what_we_publish_has_no_finding_of_ours(spec in declarations()) {
         let spec: MailDomainSpec = serde_json::from_value(spec).unwrap();
         let intent = intent::parse(&spec).unwrap();
-        let keys = keys(&intent);
+        let keys = SigningKey::declared(&intent);
         let declaration = Declaration {
             intent: &intent,
             keys: &keys,
