@@ -39,7 +39,7 @@ fn interval(domains: usize) -> Duration {
 }
 
 /// What looking takes on a busy machine, at most.
-const LOOK: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_secs(30);
 /// Threads that change the world.
 const HANDS: usize = 4;
 
