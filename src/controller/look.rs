@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{Severity, Truth};
 use crate::finding::Finding;
 use crate::lookup::looker::Looker;
-use crate::lookup::{Answer, Direct, Facts, Failure};
+use crate::lookup::{Answer, Direct, Facts, Failure, Server};
 use crate::name::Name;
 use crate::plan::Group;
 use crate::protocol::alignment::{self, Proof};
@@ -68,14 +68,20 @@ pub async fn look(
         )
     };
     let ((mut findings, senders), known) = settle(looker, known, examine).await;
-    let elsewhere = failures_elsewhere(&verdicts, &direct, &known, |facts| examine(facts).0);
-    let is_new = |new: &Finding| {
-        !findings
-            .iter()
-            .any(|f| f.severity == new.severity && (f.id, &f.name) == (new.id, &new.name))
-    };
-    let elsewhere: Vec<Finding> = elsewhere.into_iter().filter(is_new).collect();
-    findings.extend(elsewhere);
+    for view in views(looker, &verdicts, &direct, &known).await {
+        let mut told = known.clone();
+        told.extend(view);
+        let ((found, _), _) = settle(looker, told, examine).await;
+        let fails = found
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Fail);
+        for new in fails {
+            let is_told = |f: &Finding| f.severity == new.severity && (f.id, &f.name) == (new.id, &new.name);
+            if !findings.iter().any(is_told) {
+                findings.push(new);
+            }
+        }
+    }
     findings.sort();
     Seen {
         verdicts,
@@ -86,32 +92,58 @@ pub async fn look(
     }
 }
 
-/// What fails for a receiver whose resolver gives what the authoritative servers give, where ours gives something else, or nothing:
-/// a resolver that is down or lies must not hide a record that is wrong.
-fn failures_elsewhere(
+/// More sources than any zone has that differ, each in its own way.
+const VIEWS: usize = 8;
+
+type View = BTreeMap<Key, Answer>;
+
+/// What a receiver may be told otherwise than `known`: each name server by itself, and the resolver where the name servers do
+/// not answer as wanted. One that is right, or down, or lies must not hide what fails at another.
+async fn views(
+    looker: &Looker,
     verdicts: &BTreeMap<Key, Verdict>,
     direct: &Direct,
-    known: &BTreeMap<Key, Answer>,
-    examine: impl Fn(&Facts) -> Vec<Finding>,
-) -> Vec<Finding> {
-    let served = |key: &Key| {
-        let mut answers = direct.answers.get(key).into_iter().flatten();
-        answers.find_map(|(_, answer)| matches!(answer, Answer::Records { .. }).then_some(answer))
-    };
-    let right = verdicts.iter().filter(|(_, v)| v.verified == Truth::True);
-    let others: BTreeMap<Key, Answer> = right
-        .filter_map(|(key, _)| Some((key, known.get(key)?, served(key)?)))
-        .filter(|(_, heard, served)| heard.values() != served.values())
-        .map(|(key, _, served)| (key.clone(), served.clone()))
-        .collect();
-    if others.is_empty() {
-        return Vec::new();
+    known: &View,
+) -> Vec<View> {
+    let mut sources: BTreeMap<&Server, View> = BTreeMap::new();
+    for (key, answers) in &direct.answers {
+        for (server, answer) in answers {
+            let view = sources.entry(server).or_default();
+            view.insert(key.clone(), answer.clone());
+        }
     }
-    let mut told = known.clone();
-    told.extend(others);
-    let mut findings = examine(&Facts::new(told));
-    findings.retain(|finding| finding.severity == Severity::Fail);
-    findings
+    // Where something stands no resolver can learn a "no" that is about to be mended.
+    let stands = |verdict: &Verdict| matches!(verdict.worst, Some(Answer::Records { .. }));
+    let wrong = verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.verified == Truth::False && stands(verdict));
+    let wrong: BTreeSet<Key> = wrong.map(|(key, _)| key.clone()).collect();
+    let received = looker.receiver(&wrong).await;
+    let mut views: Vec<View> = Vec::new();
+    for source in sources.into_values().chain([received]) {
+        let differs = |(key, answer): &(Key, Answer)| {
+            let is_heard = !matches!(answer, Answer::Failed(_));
+            is_heard
+                && known
+                    .get(key)
+                    .is_some_and(|told| told.values() != answer.values())
+        };
+        let view: View = source.into_iter().filter(differs).collect();
+        if !view.is_empty() && !views.iter().any(|other| same(other, &view)) {
+            views.push(view);
+        }
+    }
+    views.truncate(VIEWS);
+    views
+}
+
+/// Whether two views say the same, whatever the time that it may be remembered.
+fn same(one: &View, other: &View) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|((key, answer), (k, a))| key == k && answer.values() == a.values())
 }
 
 /// Runs a judge, asks what it misses, and runs it again until it misses nothing.

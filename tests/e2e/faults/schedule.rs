@@ -179,7 +179,7 @@ pub fn schedule(dice: &mut Dice, steps: usize) -> Vec<Step> {
 }
 
 /// What former runs found, gone through again each time; for a domain that nobody mends.
-pub fn found_before() -> [Step; 2] {
+pub fn found_before() -> [Step; 4] {
     // A resolver that is silent, or lies about one record, hides that another is wrong.
     let host = Target::HostAddress;
     [
@@ -187,6 +187,15 @@ pub fn found_before() -> [Step; 2] {
         vec![
             Fault::Altered(host, vec!["203.0.113.99"]),
             Fault::Lies(host, None),
+        ],
+        // A record that is not as wanted and does as well hides what the resolver, or the other server, says in its place.
+        vec![
+            Fault::Altered(Target::Policy, vec!["v=DMARC1; p=quarantine"]),
+            Fault::Lies(Target::Policy, None),
+        ],
+        vec![
+            Fault::Lies(Target::Spf, Some("v=spf1 -all")),
+            Fault::ServerStale(Target::Spf, vec!["v=spf1 ip4:203.0.113.0/28 -all"]),
         ],
     ]
 }
