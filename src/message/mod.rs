@@ -14,6 +14,9 @@ pub use signature::Signature;
 /// More than the longest header that servers take.
 const MAX_HEADERS: usize = 1_000;
 
+/// Signatures that are looked at: each costs as much as the message is long (RFC 6376 section 6.1 lets verifiers choose).
+const MAX_SIGNATURES: usize = 10;
+
 /// A message, taken apart.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -101,9 +104,10 @@ impl Message {
         })
     }
 
-    /// Its signatures, in their order.
+    /// Its first signatures, in their order.
     pub fn signatures(&self) -> Vec<Signature> {
         let fields = self.fields.iter().filter(|field| field.name == "dkim-signature");
+        let fields = fields.take(MAX_SIGNATURES);
         fields.map(|field| Signature::read(self, field)).collect()
     }
 }
