@@ -35,10 +35,10 @@ pub(super) fn targets(arguments: &Arguments, message: &Message) -> Result<Vec<Ta
         return Ok(Vec::new());
     };
     if arguments.files.is_empty() {
-        let ours = message.signatures().into_iter();
+        let ours = message.signatures().iter();
         let ours = ours.filter(|signature| signature.domain.as_ref() == Some(&domain));
         let selectors: Vec<Selector> = ours
-            .filter_map(|signature| Selector::parse(signature.selector?.as_str()).ok())
+            .filter_map(|signature| Selector::parse(signature.selector.as_ref()?.as_str()).ok())
             .collect();
         return Ok(vec![Target::Observed(domain, selectors)]);
     }

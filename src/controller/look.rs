@@ -155,12 +155,14 @@ pub async fn settle<T>(
     judge: impl Fn(&Facts) -> T,
 ) -> (T, BTreeMap<Key, Answer>) {
     let mut budget = QUESTIONS;
-    for round in 1.. {
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
         let facts = Facts::new(known.clone());
         let verdict = judge(&facts);
         let mut missing = facts.take_missing();
         missing.retain(|key| !known.contains_key(key));
-        if missing.is_empty() || round > ROUNDS || budget == 0 {
+        if missing.is_empty() || rounds > ROUNDS || budget == 0 {
             return (verdict, known);
         }
         let asked: BTreeSet<Key> = missing.into_iter().take(budget).collect();
@@ -171,7 +173,6 @@ pub async fn settle<T>(
             known.entry(key).or_insert(Answer::Failed(Failure::NotAsked));
         }
     }
-    (judge(&Facts::new(known.clone())), known)
 }
 
 /// What each of these SPF records, which may not stand there yet, costs receivers.

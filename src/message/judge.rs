@@ -7,7 +7,7 @@ use crate::intent::{HostAt, Intent, Sender};
 use crate::lookup::{Facts, Failure};
 use crate::name::Name;
 use crate::protocol::spf::{Client, SpfResult, check_host};
-use crate::protocol::{SigningKey, dmarc};
+use crate::protocol::{SigningKey, alignment, dmarc};
 use crate::record::RecordType;
 
 /// A check of messages: its id, what must hold, and where that is said.
@@ -118,7 +118,7 @@ pub fn judge(message: &Message, facts: &Facts, declared: Option<Declared<'_>>, n
     findings.extend(by_dmarc(&from, facts, &spf, &dkim));
     if let Some(declared) = &declared {
         findings.extend(differences(declared.intent, &envelope));
-        findings.extend(undeclared_selectors(declared, &signatures));
+        findings.extend(undeclared_selectors(declared, signatures));
     }
     findings.sort();
     let mut told = vec![spf.told];
@@ -239,7 +239,7 @@ fn by_dmarc(from: &Name, facts: &Facts, spf: &Identifier, dkim: &[Identifier]) -
         let Some(domain) = &identifier.domain else {
             continue;
         };
-        let aligns = aligns(from, domain, mode, facts);
+        let aligns = alignment::aligned(facts, from, domain, || Ok(mode));
         match (identifier.passes, aligns) {
             (Some(true), Ok(true)) => aligned = true,
             (Some(true), Ok(false)) => passed.push(domain.to_string()),
@@ -275,16 +275,6 @@ fn by_dmarc(from: &Name, facts: &Facts, spf: &Identifier, dkim: &[Identifier]) -
         )
     };
     Some(DMARC.finding(severity, from, told))
-}
-
-/// RFC 9989 section 4.4.
-fn aligns(from: &Name, domain: &Name, mode: Alignment, facts: &Facts) -> Result<bool, Failure> {
-    if from == domain {
-        return Ok(true);
-    }
-    let ours = dmarc::organizational_domain(facts, from);
-    let theirs = dmarc::organizational_domain(facts, domain);
-    Ok(mode == Alignment::Relaxed && ours? == theirs?)
 }
 
 /// What the message shows and no declared sender has. A vendor's servers and names are the vendor's to choose.

@@ -24,6 +24,8 @@ pub struct Message {
     fields: Vec<Field>,
     /// The body, with CRLF at the ends of lines.
     body: Vec<u8>,
+    /// Read once: each costs a hash of the body.
+    signatures: Vec<Signature>,
 }
 
 /// A header field.
@@ -87,10 +89,13 @@ impl Message {
         if fields.is_empty() {
             return Err(NoMessage::NoHeader);
         }
-        Ok(Self {
+        let mut message = Self {
             fields,
             body: body.to_vec(),
-        })
+            signatures: Vec::new(),
+        };
+        message.signatures = message.read_signatures();
+        Ok(message)
     }
 
     /// The unfolded values of the fields of this name, in their order.
@@ -105,7 +110,11 @@ impl Message {
     }
 
     /// Its first signatures, in their order.
-    pub fn signatures(&self) -> Vec<Signature> {
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    fn read_signatures(&self) -> Vec<Signature> {
         let fields = self.fields.iter().filter(|field| field.name == "dkim-signature");
         let fields = fields.take(MAX_SIGNATURES);
         fields.map(|field| Signature::read(self, field)).collect()

@@ -5,14 +5,13 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rsa::pkcs8::SubjectPublicKeyInfoRef;
 use sha2::{Digest as _, Sha256};
 
 use super::canonical::{self, Form};
 use super::{Field, Message};
 use crate::api::KeyAlgorithm;
 use crate::name::Name;
-use crate::protocol::dkim::{KeyText, Material, RsaForm};
+use crate::protocol::dkim::{KeyText, Material};
 use crate::protocol::tag_list::{self, TagList};
 
 /// One DKIM-Signature field.
@@ -75,17 +74,17 @@ impl Signature {
         if key.lists("t", "s") && self.domain.as_ref() != Some(&content.identity) {
             return Err("its i= is a subdomain of d=, which the key forbids (t=s)");
         }
-        if key.tags.value("h").is_some() && !key.lists("h", "sha256") {
+        if !key.allows_sha256() {
             return Err("the key does not allow sha256 (h=)");
         }
-        if key.tags.value("s").is_some() && !key.lists("s", "email") && !key.lists("s", "*") {
+        if !key.is_for_mail() {
             return Err("the key is not for mail (s=)");
         }
         let material = key.material.as_ref().ok_or("the record holds no key")?;
         let (public, algorithm): (Vec<u8>, &dyn VerificationAlgorithm) = match (content.algorithm, material) {
             (_, Material::Revoked) => return Err("the key is revoked"),
-            (KeyAlgorithm::RSA, Material::Rsa { octets, form, bits }) if *bits >= 1024 => (
-                pkcs1(octets, *form).ok_or("the key cannot be read")?,
+            (KeyAlgorithm::RSA, Material::Rsa { bits, .. }) if *bits >= 1024 => (
+                material.rsa_key().ok_or("the key cannot be read")?,
                 &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
             ),
             (KeyAlgorithm::RSA, Material::Rsa { .. }) => return Err("the key is shorter than 1024 bits"),
@@ -103,16 +102,6 @@ impl Signature {
         UnparsedPublicKey::new(algorithm, public)
             .verify(signed, &content.signature)
             .map_err(|_| "the header was changed on the way, or another key signed it")
-    }
-}
-
-fn pkcs1(octets: &[u8], form: RsaForm) -> Option<Vec<u8>> {
-    match form {
-        RsaForm::Pkcs1 => Some(octets.to_vec()),
-        RsaForm::Spki => {
-            let info = SubjectPublicKeyInfoRef::try_from(octets).ok()?;
-            Some(info.subject_public_key.as_bytes()?.to_vec())
-        }
     }
 }
 

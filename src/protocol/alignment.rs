@@ -6,7 +6,7 @@ use super::{Check, Declaration, Evidence, PolicyGate, Protocol, Wanted, dkim, dm
 use crate::api::{Alignment, DmarcPolicy, Severity};
 use crate::finding::{Finding, Gate};
 use crate::intent::Sender;
-use crate::lookup::Failure;
+use crate::lookup::{Facts, Failure};
 use crate::name::Name;
 
 /// Alignment.
@@ -147,13 +147,23 @@ pub fn by_dkim(evidence: &Evidence<'_>, sender: &Sender) -> Aligned {
 /// Whether a Return-Path domain aligns with From: the same name, or, unless strict, of the same organization.
 fn aligns(evidence: &Evidence<'_>, return_path: &Name) -> Result<bool, Failure> {
     let domain = &evidence.declaration.intent.domain;
-    if return_path == domain {
+    aligned(evidence.facts, domain, return_path, || spf_alignment(evidence))
+}
+
+/// Whether an identifier aligns with From in this mode, which is asked for only where it matters.
+pub fn aligned(
+    facts: &Facts,
+    from: &Name,
+    identifier: &Name,
+    mode: impl Fn() -> Result<Alignment, Failure>,
+) -> Result<bool, Failure> {
+    if identifier == from {
         return Ok(true);
     }
     // All are asked before any is judged, to save rounds of questions.
-    let mode = spf_alignment(evidence);
-    let theirs = dmarc::organizational_domain(evidence.facts, return_path);
-    let ours = dmarc::organizational_domain(evidence.facts, domain);
+    let mode = mode();
+    let theirs = dmarc::organizational_domain(facts, identifier);
+    let ours = dmarc::organizational_domain(facts, from);
     Ok(mode? == Alignment::Relaxed && theirs? == ours?)
 }
 

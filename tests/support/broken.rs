@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use serde_json::Value as Json;
-
+use crate::checks::{judged, text};
 use crate::server::NameServer;
 
 /// A way in which records are broken: makes of a line of the zone what stands there instead.
@@ -147,17 +146,9 @@ fn every_broken_record_is_named_and_nothing_else() {
 /// What is wrong with a zone: ids of checks that found something, and RRsets that are not as declared.
 fn check(case: &Path, zone: &str) -> BTreeSet<String> {
     let server = NameServer::start_two(zone, "");
-    let output = Command::new(env!("CARGO_BIN_EXE_maildomain"))
-        .current_dir(case)
-        .args(["check", "-f", "domain.yaml", "--output", "json", "--dns-port"])
-        .arg(server.port().to_string())
-        .arg("--config")
-        .arg(server.configuration_file())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let judged: Json = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maildomain"));
+    command.current_dir(case).args(["check", "-f", "domain.yaml"]);
+    let judged = judged(&mut command, &server);
     let mut wrong = BTreeSet::new();
     for block in judged[0]["protocols"].as_array().unwrap() {
         for not in block["notAsDeclared"].as_array().unwrap() {
@@ -173,8 +164,4 @@ fn check(case: &Path, zone: &str) -> BTreeSet<String> {
         }
     }
     wrong
-}
-
-fn text(json: &Json) -> &str {
-    json.as_str().unwrap()
 }

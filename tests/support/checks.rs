@@ -151,6 +151,20 @@ fn merge(into: &mut Json, patch: &Json) {
     }
 }
 
+/// What `maildomain check` says, asking these servers.
+pub(crate) fn judged(command: &mut Command, server: &NameServer) -> Json {
+    let output = command
+        .args(["--output", "json", "--dns-port"])
+        .arg(server.port().to_string())
+        .arg("--config")
+        .arg(server.configuration_file())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
 /// What is found: severity and check.
 fn found(world: &World) -> BTreeSet<String> {
     let zone = std::fs::read_to_string(directory().join("good/zone.txt")).unwrap();
@@ -173,16 +187,7 @@ fn found(world: &World) -> BTreeSet<String> {
             command.arg("-f").arg(&declaration);
         }
     }
-    let output = command
-        .args(["--output", "json", "--dns-port"])
-        .arg(server.port().to_string())
-        .arg("--config")
-        .arg(server.configuration_file())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let judged: Json = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let judged = judged(&mut command, &server);
     let _ = std::fs::remove_file(declaration);
     judged[0]["protocols"]
         .as_array()
@@ -193,7 +198,7 @@ fn found(world: &World) -> BTreeSet<String> {
         .collect()
 }
 
-fn text(json: &Json) -> &str {
+pub(crate) fn text(json: &Json) -> &str {
     json.as_str().unwrap()
 }
 

@@ -434,10 +434,7 @@ fn revoked(key: &SigningKey, record: &KeyText<'_>) -> Verdicts {
 
 fn service_and_hash(key: &SigningKey, record: &KeyText<'_>) -> Verdicts {
     let mut verdicts = Vec::new();
-    if let Some(service) = record.tags.value("s")
-        && !record.lists("s", "email")
-        && !record.lists("s", "*")
-    {
+    if let Some(service) = record.tags.value("s").filter(|_| !record.is_for_mail()) {
         let message = format!(
             "s={} keeps the key from being used for mail; {}.",
             shown(service),
@@ -446,7 +443,7 @@ fn service_and_hash(key: &SigningKey, record: &KeyText<'_>) -> Verdicts {
         verdicts.push((Severity::Fail, message));
     }
     if let Some(hash) = record.tags.value("h") {
-        if !record.lists("h", "sha256") {
+        if !record.allows_sha256() {
             let message = format!(
                 "h={} leaves out sha256, the only hash that receivers accept; {}.",
                 shown(hash),

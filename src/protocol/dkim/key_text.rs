@@ -98,6 +98,18 @@ impl<'a> KeyText<'a> {
     }
 }
 
+impl KeyText<'_> {
+    /// Whether `s=` lets the key be used for mail.
+    pub fn is_for_mail(&self) -> bool {
+        self.tags.value("s").is_none() || self.lists("s", "email") || self.lists("s", "*")
+    }
+
+    /// Whether `h=` allows the hash that receivers accept (RFC 8301 section 3.1).
+    pub fn allows_sha256(&self) -> bool {
+        self.tags.value("h").is_none() || self.lists("h", "sha256")
+    }
+}
+
 impl Material {
     /// Classifies the value of `p=`.
     pub fn read(value: &str) -> Self {
@@ -150,8 +162,8 @@ impl Material {
         })
     }
 
-    /// Modulus and exponent, most significant octet first.
-    pub fn rsa_numbers(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The bare RSAPublicKey, however it is wrapped.
+    pub fn rsa_key(&self) -> Option<Vec<u8>> {
         let Self::Rsa {
             octets,
             form,
@@ -163,10 +175,15 @@ impl Material {
         match form {
             RsaForm::Spki => {
                 let info = SubjectPublicKeyInfoRef::try_from(octets.as_slice()).ok()?;
-                key::rsa_numbers(info.subject_public_key.as_bytes()?)
+                Some(info.subject_public_key.as_bytes()?.to_vec())
             }
-            RsaForm::Pkcs1 => key::rsa_numbers(octets),
+            RsaForm::Pkcs1 => Some(octets.clone()),
         }
+    }
+
+    /// Modulus and exponent, most significant octet first.
+    pub fn rsa_numbers(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        key::rsa_numbers(&self.rsa_key()?)
     }
 
     /// The algorithm of the key, if it is a public key.
